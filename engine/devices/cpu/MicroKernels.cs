@@ -24,6 +24,7 @@ internal static unsafe class MicroKernels
     /// <param name="a">Eight row pointers (repeat the last valid one where there are fewer rows).</param>
     /// <param name="b">The packed panel: segments·length rows of NR (or 16 when n ≤ 16 and the panel is narrow).</param>
     /// <param name="c">The tile's corner, <paramref name="ldc"/> floats between rows.</param>
+    [SkipLocalsInit]
     public static void Rows(float** a, nint segments, nint segmentStride, nint length, float* b, bool narrow, float* c, nint ldc, int rows, int n, bool accumulate)
     {
         var full = rows == MR && n == (narrow ? 16 : NR);
@@ -40,6 +41,7 @@ internal static unsafe class MicroKernels
     /// of 8 neighbouring floats of A and 32 (16) of B. Gradients of weights are this.
     /// Reads 8 floats of A and a whole vector of B even at the edges; memory has slack for it.
     /// </summary>
+    [SkipLocalsInit]
     public static void Outer(float* a, nint aStep, nint aSegment, float* b, nint bStep, nint bSegment, nint segments, nint count, bool narrow, float* c, nint ldc, int rows, int n, bool accumulate)
     {
         var full = rows == MR && n == (narrow ? 16 : NR);
@@ -51,14 +53,18 @@ internal static unsafe class MicroKernels
         if (!full) StoreEdge(edge, (int)stride, c, ldc, rows, n, accumulate);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void StoreEdge(float* tile, int stride, float* c, nint ldc, int rows, int n, bool accumulate)
     {
         for (var i = 0; i < rows; i++, tile += stride, c += ldc)
         {
-            if (accumulate)
-                for (var j = 0; j < n; j++) c[j] += tile[j];
-            else
-                new ReadOnlySpan<float>(tile, n).CopyTo(new Span<float>(c, n));
+            var j = 0;
+            for (; j <= n - 8; j += 8)
+            {
+                var v = Vector256.Load(tile + j);
+                (accumulate ? v + Vector256.Load(c + j) : v).Store(c + j);
+            }
+            for (; j < n; j++) c[j] = accumulate ? c[j] + tile[j] : tile[j];
         }
     }
 
