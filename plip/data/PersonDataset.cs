@@ -2,7 +2,7 @@ namespace Plip.Data;
 
 /// <summary>
 /// Pictures of people with their captions and identities, read from one of the four layouts. Reading touches the
-/// annotation file only; whether the pictures are sound is the data check.s question.
+/// annotation file only; whether the pictures are sound is <see cref="DataCheck"/>'s question.
 /// </summary>
 public sealed class PersonDataset
 {
