@@ -97,7 +97,10 @@ public abstract class StateTensor(DType dtype, Shape shape)
     public static StateTensor Of(byte[] values, Shape shape) => new HostTensor<byte>(values, DType.U8, shape);
 
     /// <summary>The elements of a device's tensor, read when they are asked for.</summary>
-    public static StateTensor Of(Tensor tensor) => new DeviceTensor(tensor);
+    public static StateTensor Of(Tensor tensor) => new DeviceTensor(tensor, 0, tensor.Shape);
+
+    /// <summary>A part of a flat tensor, read when it is asked for; takes no handle on it, so nothing has to be released.</summary>
+    internal static StateTensor Of(Tensor flat, long first, Shape shape) => new DeviceTensor(flat, first, shape);
 
     private void Widen(ReadOnlySpan<byte> raw, Span<float> to)
     {
@@ -140,9 +143,9 @@ public abstract class StateTensor(DType dtype, Shape shape)
             MemoryMarshal.AsBytes(_values.AsSpan((int)first, to.Length / DType.Size())).CopyTo(to);
     }
 
-    private sealed class DeviceTensor(Tensor tensor) : StateTensor(tensor.DType, tensor.Shape)
+    private sealed class DeviceTensor(Tensor tensor, long start, Shape shape) : StateTensor(tensor.DType, shape)
     {
         public override void Read(long first, Span<byte> to) =>
-            tensor.Device.Download(tensor.Address + (nint)(first * DType.Size()), to);
+            tensor.Device.Download(tensor.Address + (nint)((start + first) * DType.Size()), to);
     }
 }

@@ -51,9 +51,12 @@ public sealed partial class ParameterStore
         }
     }
 
-    /// <summary>The parameter as a checkpoint holds it, read from <paramref name="value"/> (its own value, or an average of it).</summary>
-    internal static StateTensor InPyTorchOrder(Parameter parameter, Tensor value) =>
-        parameter.Layout == ParameterLayout.Plain ? StateTensor.Of(value) : new PermutedTensor(parameter, value);
+    /// <summary>What <paramref name="flat"/> holds from element <paramref name="first"/> on (a value, a moment, an average) as a checkpoint has it.</summary>
+    internal static StateTensor InPyTorchOrder(Parameter parameter, Tensor flat, long first = 0)
+    {
+        var stored = StateTensor.Of(flat, first, parameter.Shape);
+        return parameter.Layout == ParameterLayout.Plain ? stored : new PermutedTensor(parameter, stored);
+    }
 
     /// <summary>Overwrites <paramref name="value"/>, which has the parameter's shape, from what a checkpoint holds of it.</summary>
     internal static void FillFrom(Parameter parameter, Tensor value, StateTensor from)
@@ -91,13 +94,13 @@ public sealed partial class ParameterStore
     }
 
     /// <summary>A convolution's weight in PyTorch's order. A read permutes all of it, so it is read in one piece.</summary>
-    private sealed class PermutedTensor(Parameter parameter, Tensor value) : StateTensor(DType.F32, parameter.PyTorchShape)
+    private sealed class PermutedTensor(Parameter parameter, StateTensor stored) : StateTensor(DType.F32, parameter.PyTorchShape)
     {
         private protected override long Piece => Math.Max(1, Shape.Count);
 
         public override void Read(long first, Span<byte> to)
         {
-            var values = parameter.Layout.ToPyTorch(value.ToArray(), parameter.Shape);
+            var values = parameter.Layout.ToPyTorch(stored.ToF32(), parameter.Shape);
             MemoryMarshal.AsBytes(values.AsSpan((int)first, to.Length / sizeof(float))).CopyTo(to);
         }
     }

@@ -1,0 +1,97 @@
+namespace Plip.Engine;
+
+/// <summary>
+/// Updates a store's trainable parameters from their gradients, in one pass over each group's range of the flat buffers.
+/// Its state is one flat F32 buffer for each moment and a count of steps.
+/// </summary>
+public abstract class Optimizer : IDisposable
+{
+    private readonly string[] _names;
+    private readonly Tensor[] _moments;
+    private readonly float _weightDecay;
+
+    /// <summary>An optimiser with zeroed moments of these names.</summary>
+    /// <param name="weightDecay">For groups that name none.</param>
+    /// <exception cref="InvalidOperationException">Nothing in the store is trainable.</exception>
+    private protected Optimizer(ParameterStore store, float weightDecay, params string[] moments)
+    {
+        Require(weightDecay >= 0 && float.IsFinite(weightDecay), $"weight decay must be 0 or more, got {weightDecay:R}");
+        (Store, _weightDecay, _names) = (store, weightDecay, moments);
+        _ = store.Grads;
+        _moments = Array.ConvertAll(moments, _ => FlatState.Zeros(store));
+    }
+
+    /// <summary>What it updates.</summary>
+    public ParameterStore Store { get; }
+
+    /// <summary>Updates made so far.</summary>
+    public long StepCount { get; private set; }
+
+    /// <summary>Bytes of the moments.</summary>
+    public long StateBytes => _moments.Sum(m => m.Bytes);
+
+    /// <summary>One update. Gradients are left as they are; <see cref="ParameterStore.ZeroGrad"/> clears them.</summary>
+    /// <param name="learningRate">From the schedule; each group multiplies it by its <see cref="ParameterGroup.LrScale"/>.</param>
+    /// <param name="gradScale">
+    /// Factor on the gradient, folded into the pass: <see cref="GradientNorm.Scale"/>, one over a loss scale, one over a
+    /// number of accumulated batches.
+    /// </param>
+    /// <exception cref="ArgumentException">A rate that is negative or not finite.</exception>
+    public void Step(float learningRate, float gradScale = 1f)
+    {
+        Require(learningRate >= 0 && float.IsFinite(learningRate), $"the learning rate must be 0 or more, got {learningRate:R}");
+        Require(float.IsFinite(gradScale), $"the gradient's factor must be finite, got {gradScale:R}; skip the update when GradientNorm.IsFinite is false");
+        StepCount++;
+        foreach (var range in Store.Ranges)
+            Update(range, learningRate * range.Group.LrScale, range.Group.WeightDecay ?? _weightDecay, gradScale);
+    }
+
+    /// <summary>The moments by name ("exp_avg.layer1.0.conv1.weight", PyTorch's layout) and "step". Read before the next update.</summary>
+    public StateDict StateDict()
+    {
+        var state = new StateDict();
+        state.Add("step", StateTensor.Of([StepCount], new Shape()));
+        for (var i = 0; i < _moments.Length; i++) FlatState.Save(state, Store, _moments[i], _names[i] + ".");
+        return state;
+    }
+
+    /// <summary>Resumes from a state of the same kind of optimiser over the same trainable parameters.</summary>
+    /// <exception cref="StateMismatchException">Names or shapes differ; nothing was changed.</exception>
+    public void Load(StateDict state)
+    {
+        FlatState.Compare(state, Store, Array.ConvertAll(_names, n => n + "."));
+        for (var i = 0; i < _moments.Length; i++) FlatState.Load(state, Store, _moments[i], _names[i] + ".");
+        StepCount = state["step"].ToI64()[0];
+    }
+
+    /// <summary>Returns the moments' memory.</summary>
+    public void Dispose()
+    {
+        foreach (var m in _moments) m.Release();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>The pass over one range. Offset and count are multiples of 16, so there are no tails.</summary>
+    private protected abstract void Update(FlatRange range, float rate, float weightDecay, float gradScale);
+
+    private protected Tensor Moment(int index) => _moments[index];
+
+    private protected static void Require(bool condition, FormattableString expected)
+    {
+        if (!condition) throw new ArgumentException(FormattableString.Invariant(expected));
+    }
+
+    /// <summary>A decay rate β in [0, 1).</summary>
+    private protected static float Beta(float value, string name)
+    {
+        Require(value is >= 0 and < 1, $"{name} must lie in [0, 1), got {value:R}");
+        return value;
+    }
+
+    /// <summary>ε above 0: the gaps between parameters have zero moments, and 0/0 would fill them with NaN.</summary>
+    private protected static float Epsilon(float value)
+    {
+        Require(value > 0 && float.IsFinite(value), $"eps must be above 0, got {value:R}");
+        return value;
+    }
+}
