@@ -62,11 +62,11 @@ public sealed class ModifiedResNet : VisualEncoder
     {
         var w = config.Width;
         _conv1 = Child("conv1", new Conv2d(3, w / 2, 3, stride: 2, padding: 1, bias: false));
-        _bn1 = Child("bn1", new BatchNorm2d(w / 2));
+        _bn1 = Child("bn1", new BatchNorm2d(w / 2, sets: 2));
         _conv2 = Child("conv2", new Conv2d(w / 2, w / 2, 3, padding: 1, bias: false));
-        _bn2 = Child("bn2", new BatchNorm2d(w / 2));
+        _bn2 = Child("bn2", new BatchNorm2d(w / 2, sets: 2));
         _conv3 = Child("conv3", new Conv2d(w / 2, w, 3, padding: 1, bias: false));
-        _bn3 = Child("bn3", new BatchNorm2d(w));
+        _bn3 = Child("bn3", new BatchNorm2d(w, sets: 2));
         StageChannels = [4 * w, 8 * w, 16 * w, 32 * w];
         _layers = new ModuleList<Bottleneck>[4];
         var channels = w;
@@ -125,14 +125,14 @@ internal sealed class Bottleneck : Module
     {
         _stride = stride;
         _conv1 = Child("conv1", new Conv2d(channels, planes, 1, bias: false));
-        _bn1 = Child("bn1", new BatchNorm2d(planes));
+        _bn1 = Child("bn1", new BatchNorm2d(planes, sets: 2));
         _conv2 = Child("conv2", new Conv2d(planes, planes, 3, padding: 1, bias: false));
-        _bn2 = Child("bn2", new BatchNorm2d(planes));
+        _bn2 = Child("bn2", new BatchNorm2d(planes, sets: 2));
         _conv3 = Child("conv3", new Conv2d(planes, planes * Expansion, 1, bias: false));
-        _bn3 = Child("bn3", new BatchNorm2d(planes * Expansion, zeroInit ? 0f : 1f));
+        _bn3 = Child("bn3", new BatchNorm2d(planes * Expansion, zeroInit ? 0f : 1f, sets: 2));
         if (stride == 1 && channels == planes * Expansion) return;
         _shortcutConv = Child("downsample.0", new Conv2d(channels, planes * Expansion, 1, bias: false));
-        _shortcutNorm = Child("downsample.1", new BatchNorm2d(planes * Expansion));
+        _shortcutNorm = Child("downsample.1", new BatchNorm2d(planes * Expansion, sets: 2));
     }
 
     public Tensor Forward(Tensor x, int statistics)
