@@ -70,7 +70,7 @@ internal sealed class BasicWords
                 continue;
             }
             var lower = Rune.ToLowerInvariant(part);
-            var more = Rune.IsPunctuation(lower) || IsIdeograph(lower.Value)
+            var more = IsAlone(lower)
                 ? Alone(lower, start, end, limit) : Letter(lower, start, end, limit);
             if (!more) return false;
         }
@@ -105,6 +105,27 @@ internal sealed class BasicWords
             _start.Add(start);
             _end.Add(end);
         }
+    }
+
+    /// <summary>Whether the character is always a word of its own, so that it never continues one.</summary>
+    public static bool IsAlone(Rune rune) => rune.IsAscii ? !Rune.IsLetterOrDigit(rune) : Rune.IsPunctuation(rune) || IsIdeograph(rune.Value);
+
+    /// <summary>A word in the form the vocabulary and the lexicon hold it: lower case, without accents and invisible characters.</summary>
+    public static string Fold(string word)
+    {
+        var folded = new StringBuilder(word.Length);
+        foreach (var rune in word.EnumerateRunes())
+        {
+            if (rune.IsAscii)
+            {
+                folded.Append(char.ToLowerInvariant((char)rune.Value));
+                continue;
+            }
+            if (rune.Value == 0xFFFD || IsControl(rune)) continue;
+            foreach (var part in rune.ToString().Normalize(NormalizationForm.FormD).EnumerateRunes())
+                if (Rune.GetUnicodeCategory(part) != UnicodeCategory.NonSpacingMark) folded.Append(Rune.ToLowerInvariant(part).ToString());
+        }
+        return folded.ToString();
     }
 
     private static bool IsControl(Rune rune) => Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control

@@ -61,7 +61,7 @@ internal static class CaptionWords
             }
             var start = i;
             while (i < caption.Length && InWord(caption[i])) i++;
-            atoms.Add(new CaptionWord(caption[start..i].ToLowerInvariant(), start, i, gap, WordRole.None, null));
+            atoms.Add(new CaptionWord(BasicWords.Fold(caption[start..i]), start, i, gap, WordRole.None, null));
             gap = WordGap.Blank;
             // What follows an apostrophe ('s, n't) is no word; a possessor never continues a phrase.
             if (i + 1 < caption.Length && caption[i] is '\'' or '\u2019' && char.IsLetter(caption[i + 1]))
@@ -75,7 +75,7 @@ internal static class CaptionWords
     }
 
     private static bool InWord(char c) => char.IsLetterOrDigit(c)
-        || CharUnicodeInfo.GetUnicodeCategory(c) is UnicodeCategory.NonSpacingMark or UnicodeCategory.Surrogate;
+        || CharUnicodeInfo.GetUnicodeCategory(c) is UnicodeCategory.NonSpacingMark or UnicodeCategory.Surrogate or UnicodeCategory.Format;
 
     private static WordGap Wider(WordGap gap, char c)
     {

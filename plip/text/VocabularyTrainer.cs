@@ -67,16 +67,10 @@ internal static class VocabularyTrainer
         foreach (var c in Ascii) continuations.Add(c.ToString());
         starts.UnionWith(continuations);
         foreach (var c in Marks) starts.Add(c.ToString());
-        foreach (var word in words)
+        foreach (var rune in words.SelectMany(word => word.EnumerateRunes()))
         {
-            var first = true;
-            foreach (var rune in word.EnumerateRunes())
-            {
-                var character = rune.ToString();
-                starts.Add(character);
-                if (!first) continuations.Add(character);
-                first = false;
-            }
+            starts.Add(rune.ToString());
+            if (!BasicWords.IsAlone(rune)) continuations.Add(rune.ToString());
         }
         return starts.Concat(continuations.Select(c => "##" + c));
     }
