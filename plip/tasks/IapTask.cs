@@ -1,6 +1,7 @@
 using Plip.Configs;
 using Plip.Encoders;
 using Plip.Engine;
+using Plip.Model;
 
 namespace Plip.Tasks;
 

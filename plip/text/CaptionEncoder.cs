@@ -7,7 +7,7 @@ namespace Plip.Text;
 /// sentence stands under several pictures, and every epoch asks again), so encodings are kept, up to a bound.
 /// Safe for use by many threads; what is returned belongs to the caller.
 /// </summary>
-public sealed class CaptionEncoder
+public sealed class CaptionEncoder : Data.ICaptionEncoder
 {
     private readonly CaptionTokenizer _tokenizer;
     private readonly int _capacity;
