@@ -69,4 +69,8 @@ public static unsafe partial class Ops
       *y.F32=(float)(L/n); return Tape.Record(y,[s],dy=>[Affine(ds,*dy.F32)],[ds]); }
     public static Tensor Cmpm(Tensor v,Tensor t,Tensor ids,float scale,bool both,ContrastLabels labels)
     { var vn=L2Normalize(v); var tn=L2Normalize(t); var a=CmpmDir(Affine(MatMul(both?vn:v,tn,false,true),scale),ids,labels==ContrastLabels.L2); var b=CmpmDir(Affine(MatMul(both?tn:t,vn,false,true),scale),ids,labels==ContrastLabels.L2); return Add(a,b); }
+    public static Tensor UpsampleBilinear2d(Tensor x,int H,int W)
+    { int n=x.Shape[0],h=x.Shape[1],w=x.Shape[2],c=x.Cols; var y=Tensor.Empty(x.Device,new Shape(n,H,W,c));
+      x.Device.Run(cpu=>{ float* a=x.F32,b=y.F32; cpu.For(n*H,q=>{ for(var j=0;j<W;j++) for(var z=0;z<c;z++) b[((long)q*W+j)*c+z]=a[(((long)(q/H)*h+(q%H)*h/H)*w+j*w/W)*c+z]; }); });
+      return Tape.Record(y,[x],dy=>{ var dx=Tensor.Zeros(x.Device,x.Shape); x.Device.Run(cpu=>{ float* a=dx.F32,b=dy.F32; cpu.For(n,i=>{ for(var r=0;r<H;r++) for(var j=0;j<W;j++) for(var z=0;z<c;z++) a[(((long)i*h+r*h/H)*w+j*w/W)*c+z]+=b[((long)(i*H+r)*W+j)*c+z]; }); }); return [dx]; }); }
 }

@@ -81,6 +81,8 @@ public static class ConfigFile
             var known = type.Properties.FirstOrDefault(p => p.Name == property.Name);
             if (known == null)
                 throw new ConfigException($"{source}: unknown key \"{path}{property.Name}\"; did you mean \"{path}{Nearest(property.Name, type.Properties.Select(p => p.Name))}\"?");
+            if (known.PropertyType.IsEnum && !Enum.GetNames(known.PropertyType).Contains(property.Value.ToString(), StringComparer.OrdinalIgnoreCase))
+                throw new ConfigException($"{source}: {path}{property.Name} is {property.Value.GetRawText()}; expected one of {string.Join(", ", Enum.GetNames(known.PropertyType))}");
             CheckKeys(property.Value, ConfigJson.Default.GetTypeInfo(known.PropertyType) ?? type, $"{path}{property.Name}.", source);
         }
     }
@@ -112,6 +114,7 @@ public static class ConfigFile
     WriteIndented = true,
     AllowOutOfOrderMetadataProperties = true,
     AllowTrailingCommas = true,
+    UseStringEnumConverter = true,
     ReadCommentHandling = JsonCommentHandling.Skip)]
 [JsonSerializable(typeof(PlipConfig))]
 internal sealed partial class ConfigJson : JsonSerializerContext;

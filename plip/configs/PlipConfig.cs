@@ -1,28 +1,28 @@
-using System.Text.Json.Serialization;
 using Plip.Encoders;
 
 namespace Plip.Configs;
 
 /// <summary>Everything that defines a model and its training: a typed record read from JSON (<see cref="ConfigFile"/>).</summary>
+/// <remarks>Settable, not init-only: the JSON source generator would overwrite the defaults of init-only properties.</remarks>
 public sealed record PlipConfig
 {
     /// <summary>Name for reports and checkpoints, such as "plip-rn50".</summary>
-    public required string Name { get; init; }
+    public required string Name { get; set; }
 
     /// <summary>Input pictures.</summary>
-    public required ImageConfig Image { get; init; }
+    public required ImageConfig Image { get; set; }
 
     /// <summary>The picture encoder, chosen by its "type".</summary>
-    public required VisualConfig Visual { get; init; }
+    public required VisualConfig Visual { get; set; }
 
     /// <summary>The text encoder; its width is the width of the joint embedding.</summary>
-    public required BertConfig Text { get; init; }
+    public required BertConfig Text { get; set; }
 
     /// <summary>The three pretext tasks (PAPER section 2).</summary>
-    public TasksConfig Tasks { get; init; } = new();
+    public TasksConfig Tasks { get; set; } = new();
 
     /// <summary>Optimiser, schedule, batches.</summary>
-    public TrainingConfig Training { get; init; } = new();
+    public TrainingConfig Training { get; set; } = new();
 
     /// <summary>Checks what types alone cannot say.</summary>
     /// <exception cref="ConfigException">Names the key and the values that would do.</exception>
@@ -40,16 +40,16 @@ public sealed record PlipConfig
 public sealed record ImageConfig
 {
     /// <summary>Pixels; a multiple of 32 (the encoders' total stride).</summary>
-    public int Height { get; init; } = 256;
+    public int Height { get; set; } = 256;
 
     /// <summary>Pixels; a multiple of 16.</summary>
-    public int Width { get; init; } = 128;
+    public int Width { get; set; } = 128;
 
     /// <summary>RGB mean that is subtracted, in units of 0..1.</summary>
-    public float[] Mean { get; init; } = [0.357f, 0.323f, 0.328f];
+    public float[] Mean { get; set; } = [0.357f, 0.323f, 0.328f];
 
     /// <summary>RGB deviation that is divided by.</summary>
-    public float[] Std { get; init; } = [0.252f, 0.242f, 0.239f];
+    public float[] Std { get; set; } = [0.252f, 0.242f, 0.239f];
 
     /// <summary>The loaders' settings; evaluation leaves out both augmentations.</summary>
     public Data.ImageSettings ToSettings(float flip = 0, int shift = 0) =>
@@ -68,13 +68,13 @@ public sealed record ImageConfig
 public sealed record TasksConfig
 {
     /// <summary>Identity-based vision-language contrast.</summary>
-    public IvlcConfig Ivlc { get; init; } = new();
+    public IvlcConfig Ivlc { get; set; } = new();
 
     /// <summary>Text-guided image colorization.</summary>
-    public TicConfig Tic { get; init; } = new();
+    public TicConfig Tic { get; set; } = new();
 
     /// <summary>Image-guided attribute prediction.</summary>
-    public IapConfig Iap { get; init; } = new();
+    public IapConfig Iap { get; set; } = new();
 
     internal void Validate()
     {
@@ -86,7 +86,6 @@ public sealed record TasksConfig
 }
 
 /// <summary>The contrast's loss.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<IvlcLoss>))]
 public enum IvlcLoss
 {
     /// <summary>Cross-modal projection matching: the paper's choice.</summary>
@@ -103,7 +102,6 @@ public enum IvlcLoss
 }
 
 /// <summary>How CMPM turns same-identity labels into a distribution.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<IvlcLabels>))]
 public enum IvlcLabels
 {
     /// <summary>Divided by their sum: the paper's formula.</summary>
@@ -117,23 +115,22 @@ public enum IvlcLabels
 public sealed record IvlcConfig
 {
     /// <summary>Takes part in the loss.</summary>
-    public bool Enabled { get; init; } = true;
+    public bool Enabled { get; set; } = true;
 
     /// <summary>Which loss.</summary>
-    public IvlcLoss Loss { get; init; } = IvlcLoss.Cmpm;
+    public IvlcLoss Loss { get; set; } = IvlcLoss.Cmpm;
 
     /// <summary>CMPM only: normalise both sides instead of the projected-on one alone (it starts sooner on small data).</summary>
-    public bool Normalize { get; init; }
+    public bool Normalize { get; set; }
 
     /// <summary>Multiplies the similarities before the softmax (CMPM 1, SDM 50, InfoNCE 1/temperature).</summary>
-    public float Scale { get; init; } = 1f;
+    public float Scale { get; set; } = 1f;
 
     /// <summary>CMPM only.</summary>
-    public IvlcLabels Labels { get; init; } = IvlcLabels.Sum;
+    public IvlcLabels Labels { get; set; } = IvlcLabels.Sum;
 }
 
 /// <summary>Distance of the colorization to the truth.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<TicDistance>))]
 public enum TicDistance
 {
     /// <summary>L2: the paper's choice.</summary>
@@ -144,7 +141,6 @@ public enum TicDistance
 }
 
 /// <summary>How the distance is reduced to one number.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<TicReduction>))]
 public enum TicReduction
 {
     /// <summary>Mean over the batch of each picture's norm: the paper's reading at λ1 = 0.02 and 256×128.</summary>
@@ -161,33 +157,33 @@ public enum TicReduction
 public sealed record TicConfig
 {
     /// <summary>Takes part in the loss.</summary>
-    public bool Enabled { get; init; } = true;
+    public bool Enabled { get; set; } = true;
 
     /// <summary>λ1.</summary>
-    public float Weight { get; init; } = 0.02f;
+    public float Weight { get; set; } = 0.02f;
 
     /// <summary>Distance.</summary>
-    public TicDistance Distance { get; init; } = TicDistance.Euclidean;
+    public TicDistance Distance { get; set; } = TicDistance.Euclidean;
 
     /// <summary>Reduction.</summary>
-    public TicReduction Reduction { get; init; } = TicReduction.PerImageNorm;
+    public TicReduction Reduction { get; set; } = TicReduction.PerImageNorm;
 
     /// <summary>Channels of the concatenated stage maps; the paper's is 1024, a quarter for each stage.</summary>
-    public int Channels { get; init; } = 1024;
+    public int Channels { get; set; } = 1024;
 }
 
 /// <summary>Image-guided attribute prediction.</summary>
 public sealed record IapConfig
 {
     /// <summary>Takes part in the loss.</summary>
-    public bool Enabled { get; init; } = true;
+    public bool Enabled { get; set; } = true;
 
     /// <summary>λ2.</summary>
-    public float Weight { get; init; } = 0.1f;
+    public float Weight { get; set; } = 0.1f;
 
     /// <summary>G(x) of the masking probability: "sqrt(x)" (default), "x", "x^2", or "constant(0.5)".</summary>
-    public string Curriculum { get; init; } = "sqrt(x)";
+    public string Curriculum { get; set; } = "sqrt(x)";
 
     /// <summary>Transformer blocks over the fused sequence.</summary>
-    public int Layers { get; init; } = 1;
+    public int Layers { get; set; } = 1;
 }

@@ -1,10 +1,8 @@
-using System.Text.Json.Serialization;
 using Plip.Data;
 
 namespace Plip.Configs;
 
 /// <summary>The update rule.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<OptimizerKind>))]
 public enum OptimizerKind
 {
     /// <summary>Adan: the paper's.</summary>
@@ -18,7 +16,6 @@ public enum OptimizerKind
 }
 
 /// <summary>How the learning rate moves after warm-up.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<ScheduleKind>))]
 public enum ScheduleKind
 {
     /// <summary>×0.1 at each milestone: the paper's.</summary>
@@ -34,65 +31,65 @@ public enum ScheduleKind
 /// <summary>Optimiser, schedule, batches, augmentation, and how often to look.</summary>
 public sealed record TrainingConfig
 {
-    /// <summary>Passes over the pictures; ignored where <see cref="Steps"/> or <see cref="Minutes"/> is given.</summary>
-    public double Epochs { get; init; } = 70;
+    /// <summary>Passes over the pictures; ignored where <see cref="Steps"/> is given.</summary>
+    public double Epochs { get; set; } = 70;
 
     /// <summary>Optimiser steps; 0 leaves it to <see cref="Epochs"/>.</summary>
-    public long Steps { get; init; }
+    public long Steps { get; set; }
 
     /// <summary>Pairs in a batch.</summary>
-    public int BatchSize { get; init; } = 128;
+    public int BatchSize { get; set; } = 128;
 
     /// <summary>Batches whose gradients are averaged before a step; the contrast stays within a batch.</summary>
-    public int Accumulation { get; init; } = 1;
+    public int Accumulation { get; set; } = 1;
 
     /// <summary>Batch composition.</summary>
-    public BatchKind Sampler { get; init; } = BatchKind.Random;
+    public BatchKind Sampler { get; set; } = BatchKind.Random;
 
     /// <summary>Pictures of an identity in a batch, with the PxK sampler.</summary>
-    public int ImagesPerIdentity { get; init; } = 4;
+    public int ImagesPerIdentity { get; set; } = 4;
 
     /// <summary>Update rule.</summary>
-    public OptimizerKind Optimizer { get; init; } = OptimizerKind.Adan;
+    public OptimizerKind Optimizer { get; set; } = OptimizerKind.Adan;
 
     /// <summary>Base learning rate.</summary>
-    public float LearningRate { get; init; } = 0.002f;
+    public float LearningRate { get; set; } = 0.002f;
 
     /// <summary>Factor on the learning rate of the text encoder.</summary>
-    public float TextLearningRateScale { get; init; } = 0.1f;
+    public float TextLearningRateScale { get; set; } = 0.1f;
 
     /// <summary>Decoupled weight decay; vectors (biases, norms) get none.</summary>
-    public float WeightDecay { get; init; } = 0.02f;
+    public float WeightDecay { get; set; } = 0.02f;
 
     /// <summary>Linear warm-up, as a share of all steps (the paper's 10 of 70 epochs are 0.143).</summary>
-    public double Warmup { get; init; } = 10.0 / 70;
+    public double Warmup { get; set; } = 10.0 / 70;
 
     /// <summary>Schedule after warm-up.</summary>
-    public ScheduleKind Schedule { get; init; } = ScheduleKind.MultiStep;
+    public ScheduleKind Schedule { get; set; } = ScheduleKind.MultiStep;
 
     /// <summary>Where MultiStep multiplies by 0.1, as shares of all steps (epochs 30 and 50 of 70).</summary>
-    public double[] Milestones { get; init; } = [30.0 / 70, 50.0 / 70];
+    public double[] Milestones { get; set; } = [30.0 / 70, 50.0 / 70];
 
     /// <summary>Largest global gradient norm; 0 for none.</summary>
-    public float ClipNorm { get; init; }
+    public float ClipNorm { get; set; }
 
     /// <summary>Decay of the averaged weights that are evaluated and saved as best; 0 for none.</summary>
-    public float Ema { get; init; }
+    public float Ema { get; set; }
 
     /// <summary>Random shift in pixels, each axis, edge padded.</summary>
-    public int Shift { get; init; }
+    public int Shift { get; set; }
 
     /// <summary>Probability of a horizontal flip.</summary>
-    public float Flip { get; init; } = 0.5f;
+    public float Flip { get; set; } = 0.5f;
 
     /// <summary>Seed of initial weights, order, augmentation, masking and dropout.</summary>
-    public ulong Seed { get; init; } = 1;
+    public ulong Seed { get; set; } = 1;
 
     /// <summary>Validate (and save) every so many steps; 0 once an epoch.</summary>
-    public long ValidateEvery { get; init; }
+    public long ValidateEvery { get; set; }
 
     /// <summary>Threads that decode ahead.</summary>
-    public int Workers { get; init; } = 1;
+    public int Workers { get; set; } = 1;
 
     internal void Validate()
     {

@@ -1,11 +1,9 @@
-using System.Text.Json.Serialization;
 using Plip.Configs;
 using Plip.Engine;
 
 namespace Plip.Encoders;
 
 /// <summary>How the text's global embedding is taken from the hidden states.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<TextPooling>))]
 public enum TextPooling
 {
     /// <summary>Mean over the tokens: the paper's.</summary>
@@ -19,34 +17,34 @@ public enum TextPooling
 public sealed record BertConfig
 {
     /// <summary>Transformer blocks.</summary>
-    public int Layers { get; init; } = 12;
+    public int Layers { get; set; } = 12;
 
     /// <summary>Hidden width, and the width of the joint embedding.</summary>
-    public int Width { get; init; } = 768;
+    public int Width { get; set; } = 768;
 
     /// <summary>Attention heads.</summary>
-    public int Heads { get; init; } = 12;
+    public int Heads { get; set; } = 12;
 
     /// <summary>Width inside the feed-forward part; 0 is four times <see cref="Width"/>.</summary>
-    public int Intermediate { get; init; }
+    public int Intermediate { get; set; }
 
     /// <summary>Longest caption in tokens, [CLS] and [SEP] included.</summary>
-    public int MaxTokens { get; init; } = 64;
+    public int MaxTokens { get; set; } = 64;
 
     /// <summary>Length of the table of position embeddings (BERT-base has 512).</summary>
-    public int Positions { get; init; } = 512;
+    public int Positions { get; set; } = 512;
 
     /// <summary>Word pieces; 0 takes the vocabulary's size when the model is built.</summary>
-    public int VocabularySize { get; init; }
+    public int VocabularySize { get; set; }
 
     /// <summary>The embeddings and the first so many blocks are frozen (the paper trains the last 5 of 12); 0 trains everything.</summary>
-    public int FrozenLayers { get; init; }
+    public int FrozenLayers { get; set; }
 
     /// <summary>Pooling.</summary>
-    public TextPooling Pooling { get; init; } = TextPooling.Mean;
+    public TextPooling Pooling { get; set; } = TextPooling.Mean;
 
     /// <summary>Dropout after embeddings, attention's output and the feed-forward part.</summary>
-    public float Dropout { get; init; } = 0.1f;
+    public float Dropout { get; set; } = 0.1f;
 
     internal int Inner => Intermediate > 0 ? Intermediate : 4 * Width;
 

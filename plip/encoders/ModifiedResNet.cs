@@ -4,7 +4,6 @@ using Plip.Engine;
 namespace Plip.Encoders;
 
 /// <summary>The head that turns F4 into the global embedding.</summary>
-[System.Text.Json.Serialization.JsonConverter(typeof(System.Text.Json.Serialization.JsonStringEnumConverter<ResNetHead>))]
 public enum ResNetHead
 {
     /// <summary>Max pool over positions, then linear: the paper's.</summary>
@@ -18,19 +17,19 @@ public enum ResNetHead
 public sealed record ModifiedResNetConfig : VisualConfig
 {
     /// <summary>Bottlenecks in each of the four stages; ResNet-50 is 3, 4, 6, 3.</summary>
-    public int[] Layers { get; init; } = [3, 4, 6, 3];
+    public int[] Layers { get; set; } = [3, 4, 6, 3];
 
     /// <summary>Channels after the stem; stages have 4, 8, 16 and 32 times as many.</summary>
-    public int Width { get; init; } = 64;
+    public int Width { get; set; } = 64;
 
     /// <summary>Head.</summary>
-    public ResNetHead Head { get; init; } = ResNetHead.MaxLinear;
+    public ResNetHead Head { get; set; } = ResNetHead.MaxLinear;
 
     /// <summary>Heads of the attention pool; the released checkpoint has 8 of 256.</summary>
-    public int Heads { get; init; } = 8;
+    public int Heads { get; set; } = 8;
 
     /// <summary>Start the last batch norm of each bottleneck at 0, as the paper's encoder does (costs a little in short runs).</summary>
-    public bool ZeroInitResidual { get; init; } = true;
+    public bool ZeroInitResidual { get; set; } = true;
 
     /// <inheritdoc/>
     public override VisualEncoder Build(ImageConfig image, int embedding) => new ModifiedResNet(this, image, embedding);

@@ -6,7 +6,7 @@ namespace Plip.Tasks;
 
 /// <summary>
 /// Text-guided image colorization. The gray picture's stage maps are brought to H/4×W/4 by 1×1 convolutions and
-/// nearest up-sampling by 1, 2, 4, 8 and concatenated; then twice a multi-modal SE block, in which the caption's embedding
+/// bilinear up-sampling by 1, 2, 4, 8 and concatenated; then twice a multi-modal SE block, in which the caption's embedding
 /// helps to scale the channels, and a transposed convolution (kernel 3, stride 2, padding 1, output padding 1).
 /// </summary>
 public sealed class TicTask : PretextTask
@@ -58,7 +58,7 @@ public sealed class TicTask : PretextTask
         for (var s = 0; s < stages.Length; s++)
         {
             var map = _lateral[s].Forward(stages[s]);
-            maps[s] = s == 0 ? map : Ops.UpsampleNearest2d(map, stages[0].Shape[1] / map.Shape[1]);
+            maps[s] = s == 0 ? map : Ops.UpsampleBilinear2d(map, stages[0].Shape[1], stages[0].Shape[2]);
         }
         var x = _se1.Forward(Ops.Concat(maps, 3), captions);
         x = Ops.Relu(_up1.Forward(x));
