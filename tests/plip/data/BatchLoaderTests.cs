@@ -63,6 +63,30 @@ public class BatchLoaderTests
         Assert.NotEqual(one[0], Contents(train, settings with { Seed = 18 }, 0, 1)[0]);
     }
 
+    /// <summary>The same picture and caption again and again: only the augmentation and the mask can tell samples apart.</summary>
+    [Theory]
+    [InlineData(1, 16)] // 16 epochs of one sample
+    [InlineData(16, 1)] // 16 samples of one epoch
+    public void Augmentation_and_mask_differ_between_epochs_and_between_samples(int images, int steps)
+    {
+        using var tiny = new TinyData().WithCuhkPedes(2);
+        tiny.Write("reid_raw.json", TinyData.Json(Enumerable.Repeat(TinyData.Entry(1, "p0/0.jpg", "train", "one two three four"), images)));
+        using var loader = Start(tiny, Small with { BatchSize = images });
+        HashSet<string> pictures = [], masks = [];
+        for (var step = 0; step < steps; step++)
+        {
+            using var batch = loader.Next();
+            for (var i = 0; i < images; i++)
+            {
+                pictures.Add(string.Join(',', batch.Images.AsSpan(i * 864, 864).ToArray()));
+                masks.Add(string.Join(',', batch.MaskedLabels[batch.MaskedCuSeqlens[i]..batch.MaskedCuSeqlens[i + 1]]));
+            }
+        }
+        // 16 draws from 50 augmentations and from 16 masks of unequal chance; a constant draw would give 1.
+        Assert.InRange(pictures.Count, 8, 16);
+        Assert.InRange(masks.Count, 4, 16);
+    }
+
     [Fact]
     public void Starts_at_any_step_as_if_it_had_run_there()
     {
