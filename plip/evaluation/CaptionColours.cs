@@ -14,7 +14,8 @@ public static class CaptionColours
         (BodyPart.Body, "dress suit jumpsuit overalls tracksuit uniform robe gown outfit clothes clothing"),
         (BodyPart.Head, "hair haired hat cap beanie helmet hood headscarf bun ponytail"),
         (BodyPart.Bag, "bag backpack rucksack handbag purse satchel suitcase luggage bags"),
-        (BodyPart.None, "hand hands paper papers sheet skin skinned umbrella phone bottle book glasses sunglasses background"));
+        (BodyPart.None, "hand hands paper papers sheet skin skinned umbrella phone bottle book glasses sunglasses background " +
+            "man woman person people pedestrian guy lady girl boy gentleman child male female adult student"));
 
     /// <summary>All colours of a caption in the order they stand.</summary>
     public static IReadOnlyList<ColourMention> Read(string caption)

@@ -4,7 +4,7 @@ namespace Plip.Evaluation;
 /// <param name="Start">First character.</param>
 /// <param name="Length">Characters: "dark blue", or all of "red and blue" where a garment has several colours.</param>
 /// <param name="Words">These words as the caption has them.</param>
-/// <param name="Basic">Their basic colour, of the first where there are several.</param>
+/// <param name="Basic">Their basic colour, of the first where there are several; empty for "dark" or "light" alone.</param>
 /// <param name="Garment">The garment noun.</param>
 /// <param name="Part">Where it lies.</param>
 public sealed record SwapSite(int Start, int Length, string Words, string Basic, string Garment, BodyPart Part);
@@ -30,7 +30,7 @@ public static class CaptionSwap
         var mentions = CaptionColours.Read(caption);
         foreach (var wanted in part is { } only ? [only] : Order)
         {
-            var first = mentions.FirstOrDefault(m => m.Part == wanted && m.Garment.Length > 0 && m.Basic.Length > 0 && m.Start < m.GarmentStart);
+            var first = mentions.FirstOrDefault(m => m.Part == wanted && m.Garment.Length > 0 && m.Start < m.GarmentStart);
             if (first is null) continue;
             // "red and blue", "black, white and grey": neighbours with only a link between them are one phrase.
             var end = first.Start + first.Length;

@@ -3,7 +3,7 @@ namespace Plip.Evaluation;
 /// <summary>Where on the body a garment word lies.</summary>
 public enum BodyPart
 {
-    /// <summary>Not clothing: paper, hands, background.</summary>
+    /// <summary>Not clothing: paper, hands, the person ("a black man").</summary>
     None,
     /// <summary>Hair and hats.</summary>
     Head,

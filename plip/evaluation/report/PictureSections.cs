@@ -80,13 +80,10 @@ internal static class PictureSections
     private static void Caption(HtmlWriter html, ColorizationRow person)
     {
         using var caption = html.Open("p", ("class", "caption"));
-        var at = person.SwappedWords.Length == 0 ? -1 : person.Caption.IndexOf(person.SwappedWords, StringComparison.Ordinal);
-        if (at < 0)
-        {
+        if (person.Swapped is { } site && site.Start + site.Length <= person.Caption.Length)
+            html.Text(person.Caption[..site.Start]).Leaf("u", site.Words).Text(person.Caption[(site.Start + site.Length)..]);
+        else
             html.Text(person.Caption);
-            return;
-        }
-        html.Text(person.Caption[..at]).Leaf("u", person.SwappedWords).Text(person.Caption[(at + person.SwappedWords.Length)..]);
     }
 
     private static void Cell(HtmlWriter html, ReportPicture picture, string label, string side, NamedColour? swatch)

@@ -107,13 +107,13 @@ public sealed record ColorizationGrid(string Rule, IReadOnlyList<ColorizationRow
 
 /// <summary>One person: gray, predicted, recoloured, true.</summary>
 /// <param name="Caption">The caption the prediction was given.</param>
-/// <param name="SwappedWords">The words of it that the swaps replace ("dark blue jacket" → "dark blue"); empty for none.</param>
+/// <param name="Swapped">The words of it that the swaps replace (<see cref="CaptionSwap.Find"/>), or null for none.</param>
 /// <param name="Gray">The input.</param>
 /// <param name="Prediction">For the caption.</param>
 /// <param name="Swaps">For the caption with another colour word.</param>
 /// <param name="Truth">The colour picture.</param>
 public sealed record ColorizationRow(
-    string Caption, string SwappedWords, ReportPicture Gray, ReportPicture Prediction, IReadOnlyList<SwapPicture> Swaps, ReportPicture Truth);
+    string Caption, SwapSite? Swapped, ReportPicture Gray, ReportPicture Prediction, IReadOnlyList<SwapPicture> Swaps, ReportPicture Truth);
 
 /// <summary>A prediction for a swapped colour word.</summary>
 /// <param name="Colour">The colour named.</param>

@@ -46,7 +46,7 @@ internal static class Stylesheet
         .card-label { color: var(--soft); font-size: 13px; }
         .card .card-value { margin: 6px 0 4px; font: 600 38px/1.1 var(--serif); letter-spacing: -.02em; font-variant-numeric: lining-nums tabular-nums; }
         .unit { color: var(--faint); font-size: 19px; font-weight: 400; letter-spacing: 0; }
-        .card-context { color: var(--faint); font-size: 12.5px; line-height: 1.45; }
+        .card-context { color: var(--faint); font-size: 12.5px; line-height: 1.45; text-wrap: balance; }
         nav { display: flex; flex-wrap: wrap; gap: 6px 22px; margin: 30px 0 0; font-size: 14px; }
         nav a { color: var(--accent); text-decoration: none; }
         nav a:hover { text-decoration: underline; text-underline-offset: 3px; }
@@ -54,15 +54,17 @@ internal static class Stylesheet
         .wide { overflow-x: auto; }
         table { border-collapse: collapse; font-variant-numeric: lining-nums tabular-nums; }
         .figures { width: 100%; font-size: 14px; white-space: nowrap; }
-        .figures th, .figures td { padding: 7px 10px; text-align: left; font-weight: 400; }
+        .figures th, .figures td { padding: 7px 9px; text-align: left; font-weight: 400; }
         .figures thead th { padding-bottom: 8px; border-bottom: 1px solid var(--ink); color: var(--soft); font-size: 12.5px; vertical-align: bottom; }
-        .figures thead th:nth-child(n+2):nth-child(-n+7), .figures thead th:nth-child(9), .figures thead th:nth-child(10), .figures thead th:nth-child(12), .n { text-align: right; }
+        .figures thead th:nth-child(n+2):nth-child(-n+7), .figures thead th:nth-child(9), .figures thead th:nth-child(10), .n { text-align: right; }
         .figures td.n { text-align: right; }
         .figures th:first-child { padding-left: 0; }
         .figures tbody tr { border-bottom: 1px solid var(--rule); }
         .figures tbody tr.first { border-top: 1px solid var(--faint); }
         .figures .model th, .figures .model td:nth-child(-n+7) { font-weight: 650; }
         .figures .rival { color: var(--soft); }
+        .figures td.set { white-space: normal; min-width: 130px; line-height: 1.35; }
+        .figures sup { margin-left: 3px; color: var(--faint); font-size: 10px; font-weight: 400; line-height: 0; }
         .figures td.code { font: 12.5px var(--mono); color: var(--soft); }
         .protocols { margin: 14px 0 8px; padding-left: 22px; max-width: 92ch; color: var(--soft); font-size: 13px; }
 

@@ -12,7 +12,7 @@ internal static class TableSections
         {
             using (html.Open("thead"))
             using (html.Open("tr"))
-                foreach (var head in (string[])["", "R@1", "R@5", "R@10", "mAP", "mAP (trap.)", "mINP", "Data set, split", "Queries", "Gallery", "Checkpoint", "Protocol"])
+                foreach (var head in (string[])["", "R@1", "R@5", "R@10", "mAP", "mAP (trap.)", "mINP", "Data set, split", "Queries", "Gallery", "Checkpoint"])
                     html.Leaf("th", head, ("scope", "col"));
             using var body = html.Open("tbody");
             string? group = null;
@@ -22,13 +22,13 @@ internal static class TableSections
                 var key = $"{r.Protocol}\n{row.DataSet}\n{row.Split}";
                 using var line = html.Open("tr", ("class", (row.IsModel ? "model" : "rival") + (group is not null && group != key ? " first" : "")));
                 group = key;
-                html.Leaf("th", row.Name, ("scope", "row"));
+                using (html.Open("th", ("scope", "row")))
+                    html.Text(row.Name).Leaf("sup", Format.Count(protocols.IndexOf(r.Protocol) + 1));
                 foreach (var value in (double[])[r.R1, r.R5, r.R10, r.Map, r.MapTrap, r.Minp]) html.Leaf("td", Format.Percent(value), ("class", "n"));
-                html.Leaf("td", row.Split.Length > 0 ? $"{row.DataSet}, {row.Split}" : row.DataSet);
+                html.Leaf("td", row.Split.Length > 0 ? $"{row.DataSet}, {row.Split}" : row.DataSet, ("class", "set"));
                 html.Leaf("td", Format.Count(r.Queries), ("class", "n"));
                 html.Leaf("td", Format.Count(r.Gallery), ("class", "n"));
                 html.Leaf("td", row.Checkpoint.Length > 12 ? row.Checkpoint[..12] : row.Checkpoint.Length > 0 ? row.Checkpoint : "–", ("class", "code"));
-                html.Leaf("td", (protocols.IndexOf(r.Protocol) + 1).ToString(System.Globalization.CultureInfo.InvariantCulture), ("class", "n"));
             }
         }
         using (html.Open("ol", ("class", "protocols")))
