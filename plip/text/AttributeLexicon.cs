@@ -54,11 +54,11 @@ internal static class AttributeLexicon
         emerald, mustard, ivory, charcoal, taupe, camel, nude, off white, baby blue, baby pink, sky blue, bluish, reddish,
         greenish, brownish, greyish, grayish, yellowish, whitish, blackish, pinkish, purplish, chocolate, multicolored,
         multicoloured, multi colored, multi coloured, multi color, multi colour, rainbow, chestnut, auburn, aquamarine, lemon,
-        ochre, sepia, amber, ebony, cobalt, azure, cerulean, hot pink
+        ochre, sepia, salt and pepper, amber, ebony, cobalt, azure, cerulean, hot pink
         """;
 
     private const string Modifiers = """
-        dark, light, bright, pale, deep, dull, vivid, neon, fluorescent, pastel, royal, sky, midnight, army, forest, dusty,
+        dark, light, fair, sandy, platinum, strawberry, ash, bright, pale, deep, dull, vivid, neon, fluorescent, pastel, royal, sky, midnight, army, forest, dusty,
         faded, washed, acid, bleached, solid, plain, colored, coloured, color, colour, colorful, colourful, colours, toned,
         darker, lighter, brighter, shiny, glossy, matte, sheer, transparent, see through, reflective, hi vis, high visibility,
         two tone, two toned, two tones, monochrome, warm, medium, mid, same, matching, different, contrasting, ombre, tie dye,
@@ -71,7 +71,7 @@ internal static class AttributeLexicon
         high rise, low rise, high, low, cut off, length, sleeved, sleeveless, armless, strapless, backless, collared, collarless,
         hooded, zip up, zip, zipped, zippered, zipper up, full zip, half zip, button up, button down, buttoned, unbuttoned,
         unzipped, open, closed, belted, laced, lace up, slip on, strapped, strappy, spaghetti strap, double breasted, single breasted,
-        v neck, crew neck, round neck, high neck, scoop neck, v necked, round necked, open toe, open toed, closed toe, peep toe,
+        v neck, crew neck, round neck, high neck, scoop neck, halter neck, boat neck, square neck, cowl neck, open neck, v necked, round necked, open toe, open toed, closed toe, peep toe,
         pointed toe, pointy, pointed, heeled, high heeled, platform, wedge, thick soled, white soled, ripped, torn, distressed,
         rolled, rolled up, tucked, tucked in, untucked, cuffed, hemmed, fringed, frayed, pleated, ruffled, frilly, tiered, layered,
         flared, bootcut, boot cut, straight leg, wide leg, wide legged, skinny leg, loose, loose fitting, tight, tight fitting,
@@ -84,7 +84,7 @@ internal static class AttributeLexicon
         colorblock, houndstooth, herringbone, tribal, hawaiian, textured, quilted, padded, puffed, puffy, puffer, ribbed, knit,
         knitted, woven, crochet, crocheted, cable knit,
 
-        denim, leather, cotton, wool, woolen, woollen, woolly, wooly, fleece, fur, furry, faux fur, fur lined, suede, silk, silky,
+        denim, leather, cotton, cottony, wool, woolen, woollen, woolly, wooly, fleece, fur, furry, faux fur, fur lined, suede, silk, silky,
         satin, velvet, velour, corduroy, linen, lace, lacy, mesh, nylon, polyester, canvas, plastic, straw, metal, wooden,
         rubber, tweed, chiffon, cashmere, spandex, lycra, down filled, waterproof, water proof, fuzzy, fluffy, fabric, cloth,
         cardboard, foam, feather, feathered, sequined, sequinned, studded, beaded, sheepskin, shearling, thermal,
@@ -98,12 +98,12 @@ internal static class AttributeLexicon
         small, little, tiny, huge, medium sized, large sized, small sized, mid sized, wide, narrow, broad, round, square, rectangular, oval,
         circular, triangular, cylindrical, boxy, soft, hard, empty, stuffed, bulky, wheeled, rolling, portable,
 
-        curly, wavy, straight, frizzy, messy, shaggy, spiky, spiked, sleek, neat, bushy, braided, plaited, permed, parted, slicked back,
+        curly, wavy, straight, frizzy, messy, shaggy, blunt, tousled, unkempt, spiky, spiked, sleek, neat, bushy, braided, plaited, permed, parted, slicked back,
         tied, tied back, tied up, pulled back, pulled up, put up, pinned up, swept, swept back, side swept, shaved, shaven, buzzed,
         trimmed short, cut short, closely cropped, close cropped, receding, thinning, highlighted, streaked, shoulder, cross body, crossbody,
         over the shoulder, sling, messenger, drawstring, duffel, duffle, tote, shopping, grocery, carrier, travel, computer,
         diaper, cell, mobile, smart, hand held, handheld, thick rimmed, black rimmed, rimmed, framed, rimless, wire,
-        oversize, t, multi, semi, style, styled, stonewashed, stone washed, acid washed, light washed, dark washed, pin striped, zig zag, zigzag
+        oversize, t, multi, semi, style, stonewashed, stone washed, acid washed, light washed, dark washed, pin striped, zig zag, zigzag
         """;
 
     private const string PersonModifiers = """
@@ -196,7 +196,7 @@ internal static class AttributeLexicon
     private const string Details = """
         stripe, logo, print, pattern, design, lettering, letters, writing, graphics, emblem, polka dots, dots, spots, flowers, checks,
         trim, trimming, lining, embroidery, ruffles, frills, sequins, pinstripes, plaids, patch, patches, insignia, buttons, zipper, piping,
-        markings, accents, numbers, slogan, diamonds, symbols, decoration, edging, hem, fringes, tassels
+        markings, accents, numbers, slogan, diamonds, symbols, decoration, edging, hem, fringes, tassels, rip, tear
         """;
 
     private const string HairParts = "head, scalp, strands, locks, ends, roots, streaks, eyebrow, eyebrows";

@@ -39,8 +39,10 @@ public sealed class AttributePhrasesTests
           "Headwear: woolly hat; Lower: dark grey slacks; Person: gentleman; Hair: bald head" },
 
         // CUHK-PEDES style
-        { "A pedestrian with dark hair is wearing red and white shoes, a black hooded sweatshirt, and black pants.",
-          "Person: pedestrian; Hair: dark hair; Shoes: red and white shoes; Upper: black hooded sweatshirt; Lower: black pants" },
+        { "A passer-by, a pedestrian with fair hair, wears green and white shoes, a grey hooded sweatshirt, and tan pants.",
+          "Person: pedestrian; Hair: fair hair; Shoes: green and white shoes; Upper: grey hooded sweatshirt; Lower: tan pants" },
+        { "A man in his late 30s with salt-and-pepper hair, a loose, halter-neck top and a 3/4 sleeve coat with vertical stripes that are white and blue.",
+          "Person: man; Person: 30s; Hair: salt-and-pepper hair; Upper: loose, halter-neck top; Upper: 3/4 sleeve coat; Upper: vertical stripes that are white and blue" },
         { "The person has short black hair and is wearing a black and white striped long-sleeved t-shirt.",
           "Person: person; Hair: short black hair; Upper: black and white striped long-sleeved t-shirt" },
         { "He is carrying a large red backpack on his back.", "Belongings: large red backpack" },
