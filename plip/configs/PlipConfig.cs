@@ -1,4 +1,5 @@
 using Plip.Encoders;
+using Plip.Engine;
 
 namespace Plip.Configs;
 
@@ -101,16 +102,6 @@ public enum IvlcLoss
     InfoNce,
 }
 
-/// <summary>How CMPM turns same-identity labels into a distribution.</summary>
-public enum IvlcLabels
-{
-    /// <summary>Divided by their sum: the paper's formula.</summary>
-    Sum,
-
-    /// <summary>Divided by their L2 norm: the authors' code.</summary>
-    L2,
-}
-
 /// <summary>Identity-based vision-language contrast.</summary>
 public sealed record IvlcConfig
 {
@@ -126,8 +117,8 @@ public sealed record IvlcConfig
     /// <summary>Multiplies the similarities before the softmax (CMPM 1, SDM 50, InfoNCE 1/temperature).</summary>
     public float Scale { get; set; } = 1f;
 
-    /// <summary>CMPM only.</summary>
-    public IvlcLabels Labels { get; set; } = IvlcLabels.Sum;
+    /// <summary>CMPM only: labels divided by their sum (the paper's formula) or by their L2 norm (the authors' code).</summary>
+    public MatchNormalization Labels { get; set; } = MatchNormalization.Sum;
 }
 
 /// <summary>Distance of the colorization to the truth.</summary>

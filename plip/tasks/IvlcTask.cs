@@ -18,7 +18,7 @@ public sealed class IvlcTask(IvlcConfig config) : PretextTask
         var (v, t, ids) = (batch.ImageEmbedding, batch.CaptionEmbedding, batch.Identities);
         return config.Loss switch
         {
-            IvlcLoss.Cmpm => Ops.Cmpm(v, t, ids, config.Scale, config.Normalize, config.Labels == IvlcLabels.Sum ? ContrastLabels.Sum : ContrastLabels.L2),
+            IvlcLoss.Cmpm => Ops.Cmpm(v, t, ids, config.Normalize, config.Scale, config.Labels),
             IvlcLoss.Sdm => Ops.Sdm(v, t, ids, config.Scale),
             IvlcLoss.Alignment => Ops.AlignmentLoss(v, t, ids),
             IvlcLoss.InfoNce => Ops.InfoNce(v, t, config.Scale),

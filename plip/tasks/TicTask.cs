@@ -41,11 +41,11 @@ public sealed class TicTask : PretextTask
         var painted = Colorize(batch.Model.Visual, Ops.ToGray(batch.Images, _image.Mean, _image.Std), batch.CaptionEmbedding);
         return (_config.Distance, _config.Reduction) switch
         {
-            (TicDistance.Euclidean, TicReduction.PerImageNorm) => Ops.EuclideanLoss(painted, batch.Images, PictureReduction.PerImageNorm),
-            (TicDistance.Euclidean, TicReduction.Mean) => Ops.EuclideanLoss(painted, batch.Images, PictureReduction.MeanSquare),
-            (TicDistance.Euclidean, TicReduction.Sum) => Ops.EuclideanLoss(painted, batch.Images, PictureReduction.SumSquare),
-            (TicDistance.Manhattan, TicReduction.PerImageNorm) => Ops.ManhattanLoss(painted, batch.Images, PictureReduction.PerImageNorm),
-            (TicDistance.Manhattan, TicReduction.Mean) => Ops.ManhattanLoss(painted, batch.Images, PictureReduction.MeanSquare),
+            (TicDistance.Euclidean, TicReduction.PerImageNorm) => Ops.EuclideanLoss(painted, batch.Images, EuclideanReduction.PerImageNorm),
+            (TicDistance.Euclidean, TicReduction.Mean) => Ops.EuclideanLoss(painted, batch.Images, EuclideanReduction.MeanSquare),
+            (TicDistance.Euclidean, TicReduction.Sum) => Ops.EuclideanLoss(painted, batch.Images, EuclideanReduction.SumSquare),
+            (TicDistance.Manhattan, TicReduction.PerImageNorm) => Ops.ManhattanLoss(painted, batch.Images, ManhattanReduction.PerImage),
+            (TicDistance.Manhattan, TicReduction.Mean) => Ops.ManhattanLoss(painted, batch.Images, ManhattanReduction.Mean),
             _ => throw new ConfigException($"tasks.tic: {_config.Distance} has no reduction {_config.Reduction}"),
         };
     }
