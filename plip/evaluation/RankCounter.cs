@@ -111,7 +111,7 @@ internal sealed class RankCounter
             if (scores[middle] > score || (scores[middle] == score && indices[middle] <= index)) low = middle + 1;
             else high = middle;
         }
-        if (id == _ids[query] && (low == 0 || indices[low - 1] != index))
+        if (id == _ids[query] && (low == 0 || indices[low - 1] != index || scores[low - 1] != score))
             throw new InvalidOperationException($"Gallery item {index} differs between the two passes: the gallery must give the same chunks each time it is enumerated.");
         _dropped[query][low]++;
     }

@@ -57,7 +57,7 @@ internal sealed class Axis
             for (var i = Math.Ceiling(low / step); i * step <= high; i++) list.Add(i * step);
             return list;
         }
-        double[] factors = decades < 1.6 ? [1, 2, 5] : decades < 2.6 ? [1, 3] : [1];
+        double[] factors = decades < 1.6 ? [1, 2, 5] : decades < 3.2 ? [1, 3] : [1];
         for (var e = Math.Floor(Math.Log10(low)); e <= Math.Ceiling(Math.Log10(high)); e++)
             foreach (var f in factors)
                 if (f * Math.Pow(10, e) is var tick && tick >= low && tick <= high) list.Add(tick);

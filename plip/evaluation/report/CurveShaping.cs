@@ -4,21 +4,20 @@ namespace Plip.Evaluation;
 internal static class CurveShaping
 {
     /// <summary>
-    /// Exponential moving average with the bias of its start removed (as Adam does): s_t = Σ βᵗ⁻ⁱ y_i / Σ βᵗ⁻ⁱ, so that
-    /// the first values are means of few points instead of leaning toward zero.
+    /// The mean of the points around each one, at the ends of those there are. It is centred, so it does not lag behind a
+    /// falling loss as a running average does; the whole run is known when a report is drawn.
     /// </summary>
     /// <param name="points">By rising x.</param>
-    /// <param name="span">About how many points are averaged; β = 1 − 2/(span+1).</param>
-    public static CurvePoint[] Smooth(IReadOnlyList<CurvePoint> points, double span)
+    /// <param name="span">Points averaged.</param>
+    public static CurvePoint[] Smooth(IReadOnlyList<CurvePoint> points, int span)
     {
-        var beta = 1 - 2 / (Math.Max(1, span) + 1);
-        double sum = 0, weight = 0;
+        var sums = new double[points.Count + 1];
+        for (var i = 0; i < points.Count; i++) sums[i + 1] = sums[i] + points[i].Y;
         var smooth = new CurvePoint[points.Count];
         for (var i = 0; i < smooth.Length; i++)
         {
-            sum = beta * sum + points[i].Y;
-            weight = beta * weight + 1;
-            smooth[i] = new CurvePoint(points[i].X, sum / weight);
+            int start = Math.Max(0, i - span / 2), end = Math.Min(points.Count, i + span / 2 + 1);
+            smooth[i] = new CurvePoint(points[i].X, (sums[end] - sums[start]) / (end - start));
         }
         return smooth;
     }

@@ -28,8 +28,8 @@ internal static class LineChart
         }
         Draw(html, curve, points);
         var caption = new StringBuilder($"{curve.YLabel}{(curve.Logarithmic ? " (log axis)" : "")} over {curve.XLabel}");
-        if (curve.Smooth) caption.Append($"; faint: every value, line: moving average over about {Span(points):0} points");
-        if (missing > 0) caption.Append($"; {missing} values are not finite{(curve.Logarithmic ? " or not above 0" : "")} and left out");
+        if (curve.Smooth) caption.Append($"; faint: every value, line: mean of the {Span(points)} values around");
+        if (missing > 0) caption.Append($"; left out: {missing} not finite{(curve.Logarithmic ? " or not above 0" : "")}");
         html.Leaf("figcaption", caption.Append('.').ToString());
     }
 
@@ -90,7 +90,7 @@ internal static class LineChart
 
     private static bool Shown(CurvePoint p, bool logarithmic) => double.IsFinite(p.X) && double.IsFinite(p.Y) && (!logarithmic || p.Y > 0);
 
-    private static double Span(List<CurvePoint> points) => Math.Max(1, Math.Round(points.Count / 40.0));
+    private static int Span(List<CurvePoint> points) => Math.Max(1, points.Count / 60);
 
     private static double Last(Curve curve, List<CurvePoint> points) => curve.Smooth ? CurveShaping.Smooth(points, Span(points))[^1].Y : points[^1].Y;
 

@@ -84,14 +84,16 @@ internal static class Stylesheet
         .fidelity p { margin: 0; }
         .fidelity strong { font: 600 20px/1.2 var(--serif); font-variant-numeric: lining-nums; }
         .swatches { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 10px 0 0; padding: 0; list-style: none; color: var(--soft); font-size: 13px; font-variant-numeric: tabular-nums; }
-        .swatch { display: inline-block; width: 11px; height: 11px; margin-right: 6px; border-radius: 3px; box-shadow: 0 0 0 1px var(--rule); vertical-align: -1px; }
+        .swatch { display: inline-block; width: 11px; height: 11px; margin-right: 6px; border-radius: 3px; box-shadow: 0 0 0 1px var(--faint); vertical-align: -1px; }
         .person { margin: 0 0 34px; }
         .person .caption { margin-bottom: 8px; }
-        .strip { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); gap: 8px; }
+        .strip { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); gap: 12px; }
         .cell figcaption { margin-bottom: 5px; color: var(--soft); font-size: 12.5px; white-space: nowrap; overflow: hidden; }
         .cell img { border-radius: 5px; outline: 1px solid var(--rule); }
-        .cell.start { padding-left: 10px; border-left: 1px solid var(--rule); }
-        .cell.end:nth-child(2) { padding-right: 10px; border-right: 1px solid var(--rule); }
+        .cell { position: relative; }
+        .cell.start::after, .cell.end:nth-child(2):not(:nth-last-child(2))::after { content: ""; position: absolute; top: 3px; bottom: 0; border-left: 1px solid var(--faint); }
+        .cell.start::after { left: -7px; }
+        .cell.end:nth-child(2)::after { right: -7px; }
 
         .masked { display: flex; gap: 20px; margin: 0 0 18px; padding: 18px; background: var(--card); border: 1px solid var(--rule); border-radius: 10px; }
         .masked img { flex: none; width: 84px; align-self: flex-start; border-radius: 5px; outline: 1px solid var(--rule); }
