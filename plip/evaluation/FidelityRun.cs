@@ -1,5 +1,6 @@
 using Plip.Data;
 using Plip.Data.World;
+using Picture = Plip.Data.Picture;
 
 namespace Plip.Evaluation;
 
