@@ -41,7 +41,7 @@ internal sealed class GBuffer(int width, int height)
     public int Width { get; } = width;
     public int Height { get; } = height;
     /// <summary>1 + the index of the part; 0 where there is nothing.</summary>
-    public byte[] Part { get; } = new byte[width * height];
+    public ushort[] Part { get; } = new ushort[width * height];
     public float[] Near { get; } = new float[width * height];
     public Vector2[] Coordinate { get; } = new Vector2[width * height];
     public Vector3[] Normal { get; } = new Vector3[width * height];
@@ -116,7 +116,7 @@ internal sealed class GBuffer(int width, int height)
                 var uv = wa * coordinates[ia] + wb * coordinates[ib] + wc * coordinates[ic];
                 if (part.Cut is { } cut && IsCut(cut, part.CutRange, uv)) continue;
                 Near[at] = near;
-                Part[at] = (byte)(index + 1);
+                Part[at] = (ushort)(index + 1);
                 Coordinate[at] = uv;
                 Normal[at] = wa * turned[ia] + wb * turned[ib] + wc * turned[ic];
             }

@@ -151,6 +151,14 @@ public sealed class World
         }
     }
 
+    /// <summary>Full scene <paramref name="index"/>: several identities of the test split, or of all where there is none.</summary>
+    public SceneImage RenderScene(int index)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        var count = Options.TestIdentities > 0 ? Options.TestIdentities : Options.Identities;
+        return SceneRenderer.Render(Options.Seed, index, cameras, Options.Identities - count, count);
+    }
+
     /// <summary>Each identity starts at a camera of its own and strides through the others before it meets one again.</summary>
     private int CameraOf(int identity, int imageIndex)
     {
