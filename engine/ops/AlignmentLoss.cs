@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
@@ -29,6 +30,7 @@ public static partial class Ops
 
 file readonly unsafe struct AlignmentRow(float alpha, float beta, float positiveScale, float negativeScale) : IContrastRow
 {
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public double Row(int i, float* cosines, int n, int* identities, float factor, out float dFactor)
     {
         var own = Vector512.Create(identities[i]);

@@ -1,5 +1,3 @@
-using System.Runtime.Intrinsics;
-
 namespace Plip.Engine;
 
 // Normalise each channel over all leading axes.            Ioffe and Szegedy, arXiv:1502.03167
@@ -65,40 +63,20 @@ file static unsafe class BatchNormCpu
         cpu.For(fold.Blocks, b =>
         {
             var (start, count) = fold.Block(b);
-            float* center = partial + (nint)b * 3 * width, d1 = center + width, d2 = d1 + width, at = px + start;
-            new Span<float>(center, 3 * width).Clear();
-            for (nint o = 0; o < count; o += width) AddRow(center, at + o, (int)Math.Min(width, count - o));
-            fold.Gather(center);
-            var n = count / cols;
-            for (var c = 0; c < cols; c++) center[c] /= n;
-            fold.Repeat(center, center);
-            for (nint o = 0; o < count; o += width) MomentsRow(d1, d2, at + o, center, (int)Math.Min(width, count - o));
-            fold.Gather(d1);
-            fold.Gather(d2);
-            // The rounding of the centre is taken out again, so a block's mean and M₂ are as good as its deviations.
-            for (var c = 0; c < cols; c++)
-            {
-                center[c] += d1[c] / n;
-                d2[c] -= d1[c] * d1[c] / n;
-            }
+            BatchNormKernels.Moments(partial + (nint)b * 3 * width, px + start, count, fold, cols);
         });
         cpu.ForRange(cols, 64, (from, to) =>
         {
-            for (var c = from; c < to; c++)
+            double* mu = stackalloc double[16], m2 = stackalloc double[16];
+            for (var c = (int)from; c < to; c++)
             {
-                double sum = 0, m2 = 0;
-                for (var b = 0; b < fold.Blocks; b++) sum += (double)partial[(nint)b * 3 * width + c] * fold.RowsOf(b);
-                var mu = sum / rows;
-                for (var b = 0; b < fold.Blocks; b++)
-                {
-                    var delta = partial[(nint)b * 3 * width + c] - mu;
-                    m2 += partial[((nint)b * 3 + 2) * width + c] + delta * delta * fold.RowsOf(b);
-                }
-                pm[c] = (float)mu;
-                pr[c] = (float)(1 / Math.Sqrt(m2 / rows + eps));
+                var k = (c - (int)from) % 16;
+                if (k == 0) BatchNormKernels.MergeMoments(mu, m2, partial + c, fold, rows);
+                pm[c] = (float)mu[k];
+                pr[c] = (float)(1 / Math.Sqrt(m2[k] / rows + eps));
                 if (momentum == 0) continue;
-                rm[c] = (float)((1 - momentum) * rm[c] + momentum * mu);
-                rv[c] = (float)((1 - momentum) * rv[c] + momentum * (m2 / (rows - 1)));
+                rm[c] = (float)((1 - momentum) * rm[c] + momentum * mu[k]);
+                rv[c] = (float)((1 - momentum) * rv[c] + momentum * (m2[k] / (rows - 1)));
             }
         });
         scratch.Release();
@@ -127,12 +105,9 @@ file static unsafe class BatchNormCpu
         cpu.For(fold.Blocks, b =>
         {
             var (start, count) = fold.Block(b);
-            for (nint o = start; o < start + count; o += width)
-            {
-                var n = (int)Math.Min(width, start + count - o);
-                if (pr == null) NormalizeRow(py + o, px + o, center, scale, shift, floor, n);
-                else NormalizeAddRow(py + o, px + o, pr + o, center, scale, shift, floor, n);
-            }
+            float* o = py + start, at = px + start;
+            if (pr == null) BatchNormKernels.Normalize(o, at, center, scale, shift, floor, count, width);
+            else BatchNormKernels.NormalizeAdd(o, at, pr + start, center, scale, shift, floor, count, width);
         });
         scratch.Release();
     }
@@ -153,32 +128,26 @@ file static unsafe class BatchNormCpu
             var (start, count) = fold.Block(k);
             float* sum = partial + (nint)k * 2 * width, sumX = sum + width;
             new Span<float>(sum, 2 * width).Clear();
-            for (nint o = start; o < start + count; o += width)
-            {
-                var n = (int)Math.Min(width, start + count - o);
-                if (pz != null) SumMaskedRow(sum, sumX, pz + o, pdy + o, py + o, px + o, center, n);
-                else if (recompute) SumReluRow(sum, sumX, pdy + o, px + o, center, scale, shift, n);
-                else SumRow(sum, sumX, pdy + o, px + o, center, n);
-            }
+            float* g = pdy + start, at = px + start;
+            if (pz != null) BatchNormKernels.SumMasked(sum, sumX, pz + start, g, py + start, at, center, count, width);
+            else if (recompute) BatchNormKernels.SumRelu(sum, sumX, g, at, center, scale, shift, count, width);
+            else BatchNormKernels.Sum(sum, sumX, g, at, center, count, width);
             fold.Gather(sum);
             fold.Gather(sumX);
         });
         float* pg = dgamma.F32, pb = dbeta.F32, r = rstd.F32;
         cpu.ForRange(cols, 64, (from, to) =>
         {
-            for (var c = from; c < to; c++)
+            double* s = stackalloc double[16], sx = stackalloc double[16];
+            for (var c = (int)from; c < to; c++)
             {
-                double s = 0, sx = 0;
-                for (var k = 0; k < fold.Blocks; k++)
-                {
-                    s += partial[(nint)k * 2 * width + c];
-                    sx += partial[((nint)k * 2 + 1) * width + c];
-                }
-                pb[c] = (float)s;
-                pg[c] = (float)(sx * r[c]);
+                var k = (c - (int)from) % 16;
+                if (k == 0) BatchNormKernels.MergeSums(s, sx, partial + c, fold);
+                pb[c] = (float)s[k];
+                pg[c] = (float)(sx[k] * r[c]);
                 // dx = scale·dz − a − b·(x−μ)
-                a[c] = training ? (float)(scale[c] * s / rows) : 0f;
-                b[c] = training ? (float)(scale[c] * sx * r[c] * r[c] / rows) : 0f;
+                a[c] = training ? (float)(scale[c] * s[k] / rows) : 0f;
+                b[c] = training ? (float)(scale[c] * sx[k] * r[c] * r[c] / rows) : 0f;
             }
         });
         fold.Repeat(a, a);
@@ -187,12 +156,9 @@ file static unsafe class BatchNormCpu
         cpu.For(fold.Blocks, k =>
         {
             var (start, count) = fold.Block(k);
-            for (nint o = start; o < start + count; o += width)
-            {
-                var n = (int)Math.Min(width, start + count - o);
-                if (recompute) InputReluRow(pdx + o, pdy + o, px + o, center, scale, shift, a, b, n);
-                else InputRow(pdx + o, pdy + o, px + o, center, scale, a, b, n);
-            }
+            float* o = pdx + start, g = pdy + start, at = px + start;
+            if (recompute) BatchNormKernels.InputRelu(o, g, at, center, scale, shift, a, b, count, width);
+            else BatchNormKernels.Input(o, g, at, center, scale, a, b, count, width);
         });
         sums.Release();
         scratch.Release();
@@ -208,143 +174,5 @@ file static unsafe class BatchNormCpu
         fold.Repeat(scale, scale);
         fold.Repeat(beta.F32, scale + fold.Width);
         return scratch;
-    }
-
-    private static void AddRow(float* sum, float* x, int n)
-    {
-        var i = 0;
-        for (; i <= n - 16; i += 16) (Vector512.Load(sum + i) + Vector512.Load(x + i)).Store(sum + i);
-        for (; i < n; i++) sum[i] += x[i];
-    }
-
-    private static void MomentsRow(float* d1, float* d2, float* x, float* center, int n)
-    {
-        var i = 0;
-        for (; i <= n - 16; i += 16)
-        {
-            var d = Vector512.Load(x + i) - Vector512.Load(center + i);
-            (Vector512.Load(d1 + i) + d).Store(d1 + i);
-            Vector512.FusedMultiplyAdd(d, d, Vector512.Load(d2 + i)).Store(d2 + i);
-        }
-        for (; i < n; i++)
-        {
-            var d = x[i] - center[i];
-            d1[i] += d;
-            d2[i] += d * d;
-        }
-    }
-
-    // x−μ first: γr·x + (β−μγr) would cancel where |μ| ≫ σ, and the subtraction is free in a loop that waits for memory.
-    private static void NormalizeRow(float* y, float* x, float* center, float* scale, float* shift, float floor, int n)
-    {
-        var low = Vector512.Create(floor);
-        var i = 0;
-        for (; i <= n - 16; i += 16)
-        {
-            var d = Vector512.Load(x + i) - Vector512.Load(center + i);
-            var v = Vector512.FusedMultiplyAdd(d, Vector512.Load(scale + i), Vector512.Load(shift + i));
-            Vector512.Max(v, low).Store(y + i);
-        }
-        for (; i < n; i++) y[i] = MathF.Max(MathF.FusedMultiplyAdd(x[i] - center[i], scale[i], shift[i]), floor);
-    }
-
-    private static void NormalizeAddRow(float* y, float* x, float* residual, float* center, float* scale, float* shift, float floor, int n)
-    {
-        var low = Vector512.Create(floor);
-        var i = 0;
-        for (; i <= n - 16; i += 16)
-        {
-            var d = Vector512.Load(x + i) - Vector512.Load(center + i);
-            var v = Vector512.FusedMultiplyAdd(d, Vector512.Load(scale + i), Vector512.Load(shift + i)) + Vector512.Load(residual + i);
-            Vector512.Max(v, low).Store(y + i);
-        }
-        for (; i < n; i++) y[i] = MathF.Max(MathF.FusedMultiplyAdd(x[i] - center[i], scale[i], shift[i]) + residual[i], floor);
-    }
-
-    private static void SumRow(float* sum, float* sumX, float* dy, float* x, float* center, int n)
-    {
-        var i = 0;
-        for (; i <= n - 16; i += 16) Accumulate(sum + i, sumX + i, Vector512.Load(dy + i), Vector512.Load(x + i) - Vector512.Load(center + i));
-        for (; i < n; i++)
-        {
-            sum[i] += dy[i];
-            sumX[i] += dy[i] * (x[i] - center[i]);
-        }
-    }
-
-    private static void SumReluRow(float* sum, float* sumX, float* dy, float* x, float* center, float* scale, float* shift, int n)
-    {
-        var i = 0;
-        for (; i <= n - 16; i += 16)
-        {
-            var d = Vector512.Load(x + i) - Vector512.Load(center + i);
-            var y = Vector512.FusedMultiplyAdd(d, Vector512.Load(scale + i), Vector512.Load(shift + i));
-            Accumulate(sum + i, sumX + i, Positive(y, Vector512.Load(dy + i)), d);
-        }
-        for (; i < n; i++)
-        {
-            var d = x[i] - center[i];
-            if (!(MathF.FusedMultiplyAdd(d, scale[i], shift[i]) > 0)) continue;
-            sum[i] += dy[i];
-            sumX[i] += dy[i] * d;
-        }
-    }
-
-    private static void SumMaskedRow(float* sum, float* sumX, float* dz, float* dy, float* y, float* x, float* center, int n)
-    {
-        var i = 0;
-        for (; i <= n - 16; i += 16)
-        {
-            var z = Positive(Vector512.Load(y + i), Vector512.Load(dy + i));
-            z.Store(dz + i);
-            Accumulate(sum + i, sumX + i, z, Vector512.Load(x + i) - Vector512.Load(center + i));
-        }
-        for (; i < n; i++)
-        {
-            dz[i] = y[i] > 0 ? dy[i] : 0f;
-            sum[i] += dz[i];
-            sumX[i] += dz[i] * (x[i] - center[i]);
-        }
-    }
-
-    private static void InputRow(float* dx, float* dz, float* x, float* center, float* scale, float* a, float* b, int n)
-    {
-        var i = 0;
-        for (; i <= n - 16; i += 16)
-        {
-            var d = Vector512.Load(x + i) - Vector512.Load(center + i);
-            Input(Vector512.Load(dz + i), d, scale + i, a + i, b + i).Store(dx + i);
-        }
-        for (; i < n; i++) dx[i] = scale[i] * dz[i] - a[i] - b[i] * (x[i] - center[i]);
-    }
-
-    private static void InputReluRow(
-        float* dx, float* dy, float* x, float* center, float* scale, float* shift, float* a, float* b, int n)
-    {
-        var i = 0;
-        for (; i <= n - 16; i += 16)
-        {
-            var d = Vector512.Load(x + i) - Vector512.Load(center + i);
-            var y = Vector512.FusedMultiplyAdd(d, Vector512.Load(scale + i), Vector512.Load(shift + i));
-            Input(Positive(y, Vector512.Load(dy + i)), d, scale + i, a + i, b + i).Store(dx + i);
-        }
-        for (; i < n; i++)
-        {
-            var d = x[i] - center[i];
-            var dz = MathF.FusedMultiplyAdd(d, scale[i], shift[i]) > 0 ? dy[i] : 0f;
-            dx[i] = scale[i] * dz - a[i] - b[i] * d;
-        }
-    }
-
-    private static Vector512<float> Positive(Vector512<float> y, Vector512<float> dy) =>
-        Vector512.ConditionalSelect(Vector512.GreaterThan(y, Vector512<float>.Zero), dy, Vector512<float>.Zero);
-
-    private static Vector512<float> Input(Vector512<float> dz, Vector512<float> d, float* scale, float* a, float* b) =>
-        Vector512.FusedMultiplyAdd(-Vector512.Load(b), d, Vector512.FusedMultiplyAdd(Vector512.Load(scale), dz, -Vector512.Load(a)));
-
-    private static void Accumulate(float* sum, float* sumX, Vector512<float> dz, Vector512<float> d)
-    {
-        (Vector512.Load(sum) + dz).Store(sum);
-        Vector512.FusedMultiplyAdd(dz, d, Vector512.Load(sumX)).Store(sumX);
     }
 }

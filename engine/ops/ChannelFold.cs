@@ -1,7 +1,7 @@
 namespace Plip.Engine;
 
 /// <summary>
-/// Rows of C channels seen as fewer, wider rows: k rows are one row of k·C, a multiple of 16 and at least 128 long, so
+/// Rows of C channels seen as fewer, wider rows: k rows are one row of k·C, a multiple of 16 and at least 256 long, so
 /// that 8 channels fill vectors as well as 256 do and sums kept in L1 are not waited for. Also the fixed blocks of rows.
 /// </summary>
 internal readonly unsafe struct ChannelFold
@@ -14,10 +14,10 @@ internal readonly unsafe struct ChannelFold
     public ChannelFold(int rows, int cols)
     {
         (_rows, _cols, _copies) = (rows, cols, 1);
-        if (cols is > 0 and < 128)
+        if (cols is > 0 and < 256)
         {
             var unit = 16 / Math.Min(16, cols & -cols); // the fewest rows whose floats are a multiple of 16
-            _copies = unit * ((128 + unit * cols - 1) / (unit * cols));
+            _copies = unit * ((255 + unit * cols) / (unit * cols));
         }
         Width = _copies * cols;
         _blockRows = _copies * Math.Max(16, BlockElements / Math.Max(1, Width));

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
@@ -12,7 +13,7 @@ public enum MatchNormalization
     L2Norm,
 }
 
-// Cross-modal projection matching: identity-based contrast.            Zhang and Lu, ECCV 2018; PLIP eq. 3
+// Cross-modal projection matching: identity-based contrast.            Zhang and Lu, ECCV 2018
 //   forward   p = softmax of the row's scores; L = 1/N Σᵢ Σⱼ pᵢⱼ·(log pᵢⱼ − log(qᵢⱼ+ε)), images to texts + texts to images
 //             scores of vᵢ: scale·vᵢ·tⱼ/|tⱼ|, or scale·cos(vᵢ, tⱼ) when both sides are normalised
 //   backward  f = log p − log(q+ε);  dscore = p·(f − Σ p·f)/N      (the derivative of p in log p sums to nothing)
@@ -43,6 +44,7 @@ public static partial class Ops
 internal readonly unsafe struct MatchingRow(float scale, MatchNormalization normalization, float eps) : IContrastRow
 {
     /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public double Row(int i, float* cosines, int n, int* identities, float factor, out float dFactor)
     {
         var (s, own) = (scale * factor, Vector512.Create(identities[i]));
@@ -82,6 +84,7 @@ internal readonly unsafe struct MatchingRow(float scale, MatchNormalization norm
         dFactor = scale * Vector512.Sum(along);
         return loss;
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         (Vector512<float> P, Vector512<float> F) Terms(int j, int n)
         {
             var there = There(j, n);
@@ -93,6 +96,7 @@ internal readonly unsafe struct MatchingRow(float scale, MatchNormalization norm
     }
 
     /// <summary>All bits set in the lanes j, j+1, … that are below n.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static Vector512<float> There(int j, int n) =>
         Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(n - j)).AsSingle();
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
@@ -146,11 +147,15 @@ file static unsafe class ContrastCpu
     }
 
     /// <summary>to = fromᵀ, or to += fromᵀ.</summary>
-    private static void Turn(CpuDevice cpu, float* to, float* from, int n, int stride, bool add) => cpu.ForRange(n, 16, (r0, r1) =>
+    private static void Turn(CpuDevice cpu, float* to, float* from, int n, int stride, bool add) =>
+        cpu.ForRange(n, 16, (r0, r1) => TurnRows(to, from, (int)r0, (int)r1, n, stride, add));
+
+    /// <remarks>Sixteen columns of the source at a time: each of its cache lines is read once.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void TurnRows(float* to, float* from, int r0, int r1, int n, nint stride, bool add)
     {
-        // Sixteen columns of the source at a time: each of its cache lines is read once.
-        for (nint j = 0; j < n; j++)
-            for (var i = (nint)r0; i < r1; i++)
+        for (var j = 0; j < n; j++)
+            for (var i = r0; i < r1; i++)
                 to[i * stride + j] = from[j * stride + i] + (add ? to[i * stride + j] : 0f);
-    });
+    }
 }

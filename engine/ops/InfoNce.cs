@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
@@ -22,6 +23,7 @@ public static partial class Ops
 
 file readonly unsafe struct InstanceRow(float scale) : IContrastRow
 {
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public double Row(int i, float* cosines, int n, int* identities, float factor, out float dFactor)
     {
         var s = scale;
@@ -38,6 +40,7 @@ file readonly unsafe struct InstanceRow(float scale) : IContrastRow
         dFactor = 0;
         return 0.5 * (Math.Log(total) + ((double)top - own));
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         Vector512<float> Exp(int j) =>
             Vector512.BitwiseAnd(Simd.Exp(Vector512.Load(cosines + j) * s - Vector512.Create(top)), MatchingRow.There(j, n));
     }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
@@ -126,6 +127,7 @@ file static unsafe class PictureLossCpu
 
     private static int BlocksOf(Tensor x) => checked((int)((x.Count / x.Shape[0] + CpuDevice.Grain - 1) / CpuDevice.Grain));
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static double SumSquares(float* a, float* b, int n)
     {
         Vector512<float> s0 = default, s1 = default;
@@ -142,6 +144,7 @@ file static unsafe class PictureLossCpu
         return sum;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static double SumAbsolute(float* a, float* b, int n)
     {
         Vector512<float> s0 = default, s1 = default;
@@ -156,6 +159,7 @@ file static unsafe class PictureLossCpu
         return sum;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Difference(float* d, float* a, float* b, float factor, int n)
     {
         var i = 0;
@@ -163,6 +167,7 @@ file static unsafe class PictureLossCpu
         for (; i < n; i++) d[i] = (a[i] - b[i]) * factor;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Sign(float* d, float* a, float* b, float factor, int n)
     {
         var (up, zero) = (Vector512.Create(factor), Vector512<float>.Zero);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
@@ -122,31 +123,7 @@ file static unsafe class PoolingCpu
         cpu.ForRange((long)y.Shape[0] * rows.Length, RowsPerTask(x, rows.Length), (from, to) =>
         {
             for (var r = from; r < to; r++)
-            {
-                var (r0, r1) = rows[r % rows.Length];
-                var picture = px + r / rows.Length * h * w * c;
-                for (var j = 0; j < columns.Length; j++)
-                {
-                    var (c0, c1) = columns[j];
-                    var scale = 1f / ((r1 - r0) * (c1 - c0));
-                    var o = py + (r * columns.Length + j) * c;
-                    var i = 0;
-                    for (; i <= c - 16; i += 16)
-                    {
-                        Vector512<float> sum = default;
-                        for (var a = r0; a < r1; a++)
-                            for (var b = c0; b < c1; b++) sum += Vector512.Load(picture + ((nint)a * w + b) * c + i);
-                        (sum * scale).Store(o + i);
-                    }
-                    for (; i < c; i++)
-                    {
-                        var sum = 0f;
-                        for (var a = r0; a < r1; a++)
-                            for (var b = c0; b < c1; b++) sum += picture[((nint)a * w + b) * c + i];
-                        o[i] = sum * scale;
-                    }
-                }
-            }
+                AverageRow(py + r * columns.Length * c, px + r / rows.Length * h * w * c, rows[r % rows.Length], columns, w, c);
         });
     }
 
@@ -158,22 +135,7 @@ file static unsafe class PoolingCpu
         cpu.ForRange((long)dx.Shape[0] * h, RowsPerTask(dx, h), (from, to) =>
         {
             for (var r = from; r < to; r++)
-            {
-                var (r0, r1) = rowsOf[r % h];
-                var picture = pdy + r / h * rows.Length * columns.Length * c;
-                for (var j = 0; j < w; j++)
-                {
-                    var o = pdx + (r * w + j) * c;
-                    var (c0, c1) = columnsOf[j];
-                    if (r0 == r1 || c0 == c1) new Span<float>(o, c).Clear();
-                    for (var a = r0; a < r1; a++)
-                        for (var b = c0; b < c1; b++)
-                        {
-                            var scale = 1f / ((rows[a].To - rows[a].From) * (columns[b].To - columns[b].From));
-                            Scaled(o, picture + ((nint)a * columns.Length + b) * c, scale, c, add: a > r0 || b > c0);
-                        }
-                }
-            }
+                SpreadRow(pdx + r * w * c, pdy + r / h * rows.Length * columns.Length * c, rows, rowsOf[r % h], columns, columnsOf, c);
         });
     }
 
@@ -184,30 +146,7 @@ file static unsafe class PoolingCpu
         cpu.ForRange((long)y.Shape[0] * rows.Length, RowsPerTask(x, rows.Length), (from, to) =>
         {
             for (var r = from; r < to; r++)
-            {
-                var (r0, r1) = rows[r % rows.Length];
-                var picture = px + r / rows.Length * h * w * c;
-                for (var j = 0; j < columns.Length; j++)
-                {
-                    var (c0, c1) = columns[j];
-                    var o = py + (r * columns.Length + j) * c;
-                    var i = 0;
-                    for (; i <= c - 16; i += 16)
-                    {
-                        var top = Vector512.Create(float.NegativeInfinity);
-                        for (var a = r0; a < r1; a++)
-                            for (var b = c0; b < c1; b++) top = Vector512.Max(top, Vector512.Load(picture + ((nint)a * w + b) * c + i));
-                        top.Store(o + i);
-                    }
-                    for (; i < c; i++)
-                    {
-                        var top = float.NegativeInfinity;
-                        for (var a = r0; a < r1; a++)
-                            for (var b = c0; b < c1; b++) top = MathF.Max(top, picture[((nint)a * w + b) * c + i]);
-                        o[i] = top;
-                    }
-                }
-            }
+                MaximumRow(py + r * columns.Length * c, px + r / rows.Length * h * w * c, rows[r % rows.Length], columns, w, c);
         });
     }
 
@@ -230,13 +169,85 @@ file static unsafe class PoolingCpu
                 foreach (var (c0, c1) in columns)
                 {
                     Positions(top, at, picture + first, end - first, r0, r1, c0, c1, w, c);
-                    for (var i = first; i < end; i++) d[(nint)at[i - first] * c + i] += g[i];
+                    Scatter(d + first, g + first, at, end - first, c);
                     g += c;
                 }
         });
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AverageRow(float* o, float* picture, (int From, int To) row, (int From, int To)[] columns, nint w, nint c)
+    {
+        foreach (var (c0, c1) in columns)
+        {
+            float* first = picture + (row.From * w + c0) * c;
+            var (high, wide) = (row.To - row.From, c1 - c0);
+            var scale = 1f / (high * wide);
+            nint i = 0;
+            for (; i <= c - 16; i += 16)
+            {
+                Vector512<float> sum = default;
+                for (var a = 0; a < high; a++)
+                    for (var b = 0; b < wide; b++) sum += Vector512.Load(first + (a * w + b) * c + i);
+                (sum * scale).Store(o + i);
+            }
+            for (; i < c; i++)
+            {
+                var sum = 0f;
+                for (var a = 0; a < high; a++)
+                    for (var b = 0; b < wide; b++) sum += first[(a * w + b) * c + i];
+                o[i] = sum * scale;
+            }
+            o += c;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void SpreadRow(
+        float* o, float* dy, (int From, int To)[] rows, (int From, int To) rowsOf,
+        (int From, int To)[] columns, (int From, int To)[] columnsOf, int c)
+    {
+        foreach (var (c0, c1) in columnsOf)
+        {
+            if (rowsOf.From == rowsOf.To || c0 == c1) new Span<float>(o, c).Clear();
+            for (var a = rowsOf.From; a < rowsOf.To; a++)
+                for (var b = c0; b < c1; b++)
+                {
+                    var scale = 1f / ((rows[a].To - rows[a].From) * (columns[b].To - columns[b].From));
+                    Scaled(o, dy + ((nint)a * columns.Length + b) * c, scale, c, add: a > rowsOf.From || b > c0);
+                }
+            o += c;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void MaximumRow(float* o, float* picture, (int From, int To) row, (int From, int To)[] columns, nint w, nint c)
+    {
+        foreach (var (c0, c1) in columns)
+        {
+            float* first = picture + (row.From * w + c0) * c;
+            var (high, wide) = (row.To - row.From, c1 - c0);
+            nint i = 0;
+            for (; i <= c - 16; i += 16)
+            {
+                var top = Vector512.Create(float.NegativeInfinity);
+                for (var a = 0; a < high; a++)
+                    for (var b = 0; b < wide; b++) top = Vector512.Max(top, Vector512.Load(first + (a * w + b) * c + i));
+                top.Store(o + i);
+            }
+            for (; i < c; i++)
+            {
+                var top = float.NegativeInfinity;
+                for (var a = 0; a < high; a++)
+                    for (var b = 0; b < wide; b++) top = MathF.Max(top, first[(a * w + b) * c + i]);
+                o[i] = top;
+            }
+            o += c;
+        }
+    }
+
     /// <summary>The pixel of each channel's first maximum in a window.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Positions(float* top, int* at, float* picture, int n, int r0, int r1, int c0, int c1, int w, int c)
     {
         for (var a = r0; a < r1; a++)
@@ -261,6 +272,13 @@ file static unsafe class PoolingCpu
             }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Scatter(float* dx, float* dy, int* at, int n, nint c)
+    {
+        for (var i = 0; i < n; i++) dx[at[i] * c + i] += dy[i];
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Scaled(float* o, float* x, float scale, int n, bool add)
     {
         var i = 0;

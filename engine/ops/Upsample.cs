@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
@@ -31,7 +32,7 @@ public static partial class Ops
 
     private static Tensor Upsample(Tensor x, UpsampleAxis rows, UpsampleAxis columns, string op)
     {
-        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], rows.Taps.Length, columns.Taps.Length, x.Shape[3]), madeBy: op);
+        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], rows.Taps.Count, columns.Taps.Count, x.Shape[3]), madeBy: op);
         y.Device.Run(cpu: cpu => UpsampleCpu.Mix(cpu, y, x, rows.Taps, columns.Taps));
         return Tape.Record(y, [x], dy =>
         {
@@ -42,14 +43,14 @@ public static partial class Ops
     }
 }
 
-/// <summary>For each position of the result, the positions of the source it is mixed from and their weights.</summary>
-internal readonly record struct UpsampleAxis((int At, float Weight)[][] Taps, (int At, float Weight)[][] Turned)
+/// <summary>For each position of the result, the positions of the source it is mixed from and their weights; and the reverse.</summary>
+internal readonly record struct UpsampleAxis(UpsampleTaps Taps, UpsampleTaps Turned)
 {
     public static UpsampleAxis Nearest(int size, int factor)
     {
         var taps = new (int, float)[checked(size * factor)][];
         for (var i = 0; i < taps.Length; i++) taps[i] = [(i / factor, 1f)];
-        return new UpsampleAxis(taps, Turn(taps, size));
+        return From(taps, size);
     }
 
     public static UpsampleAxis Bilinear(int size, int outSize)
@@ -62,56 +63,88 @@ internal readonly record struct UpsampleAxis((int At, float Weight)[][] Taps, (i
             var high = (float)(at - low);
             taps[i] = low == size - 1 || high == 0 ? [(low, 1f)] : [(low, 1 - high), (low + 1, high)];
         }
-        return new UpsampleAxis(taps, Turn(taps, size));
+        return From(taps, size);
     }
 
-    private static (int, float)[][] Turn((int At, float Weight)[][] taps, int size)
+    private static UpsampleAxis From((int At, float Weight)[][] taps, int size)
     {
         var turned = new List<(int, float)>[size];
         for (var i = 0; i < size; i++) turned[i] = [];
         for (var i = 0; i < taps.Length; i++)
             foreach (var (at, weight) in taps[i]) turned[at].Add((i, weight));
-        return Array.ConvertAll(turned, t => t.ToArray());
+        return new UpsampleAxis(new UpsampleTaps(taps), new UpsampleTaps(turned));
     }
+}
+
+/// <summary>Lists of (position, weight), one after another.</summary>
+internal sealed class UpsampleTaps
+{
+    public UpsampleTaps(IReadOnlyList<IReadOnlyList<(int At, float Weight)>> lists)
+    {
+        Start = new int[lists.Count + 1];
+        for (var i = 0; i < lists.Count; i++) Start[i + 1] = Start[i] + lists[i].Count;
+        (At, Weight) = (new int[Start[^1]], new float[Start[^1]]);
+        for (var i = 0; i < lists.Count; i++)
+            for (var k = 0; k < lists[i].Count; k++) (At[Start[i] + k], Weight[Start[i] + k]) = lists[i][k];
+    }
+
+    /// <summary>Number of lists.</summary>
+    public int Count => Start.Length - 1;
+
+    /// <summary>List i runs from Start[i] to Start[i + 1].</summary>
+    public int[] Start { get; }
+
+    /// <summary>Position of each tap in the source.</summary>
+    public int[] At { get; }
+
+    /// <summary>Weight of each tap.</summary>
+    public float[] Weight { get; }
 }
 
 file static unsafe class UpsampleCpu
 {
     /// <summary>y[i, j] = Σ rows[i] Σ columns[j] weight·weight·x: forward, and with the turned taps backward.</summary>
-    public static void Mix(CpuDevice cpu, Tensor y, Tensor x, (int At, float Weight)[][] rows, (int At, float Weight)[][] columns)
+    public static void Mix(CpuDevice cpu, Tensor y, Tensor x, UpsampleTaps rows, UpsampleTaps columns)
     {
         float* py = y.F32, px = x.F32;
         int h = x.Shape[1], w = x.Shape[2], c = x.Shape[3];
-        long outH = rows.Length, outW = columns.Length, larger = Math.Max(outH * outW, (long)h * w) * c;
+        long outH = rows.Count, outW = columns.Count, larger = Math.Max(outH * outW, (long)h * w) * c;
         cpu.ForRange(y.Shape[0] * outH, Math.Max(1, CpuDevice.Grain * outH / Math.Max(1, larger)), (from, to) =>
         {
-            for (var r = from; r < to; r++)
-            {
-                var picture = px + r / outH * h * w * c;
-                var o = py + r * outW * c;
-                for (var j = 0; j < outW; j++, o += c)
-                {
-                    var empty = true;
-                    foreach (var (a, wa) in rows[r % outH])
-                        foreach (var (b, wb) in columns[j])
-                        {
-                            Scaled(o, picture + ((nint)a * w + b) * c, wa * wb, c, !empty);
-                            empty = false;
-                        }
-                    if (empty) new Span<float>(o, c).Clear();
-                }
-            }
+            for (var r = from; r < to; r++) MixRow(py + r * outW * c, px + r / outH * h * w * c, rows, (int)(r % outH), columns, w, c);
         });
     }
 
-    private static void Scaled(float* o, float* x, float weight, int n, bool add)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void MixRow(float* o, float* picture, UpsampleTaps rows, int row, UpsampleTaps columns, nint w, nint c)
     {
-        var i = 0;
-        for (; i <= n - 16; i += 16)
+        int a0 = rows.Start[row], a1 = rows.Start[row + 1];
+        fixed (int* rowAt = rows.At, columnAt = columns.At)
+        fixed (float* rowWeight = rows.Weight, columnWeight = columns.Weight)
         {
-            var v = Vector512.Load(x + i) * weight;
-            (add ? Vector512.Load(o + i) + v : v).Store(o + i);
+            for (var j = 0; j < columns.Count; j++, o += c)
+            {
+                int b0 = columns.Start[j], b1 = columns.Start[j + 1];
+                nint i = 0;
+                for (; i <= c - 16; i += 16)
+                {
+                    Vector512<float> sum = default;
+                    for (var a = a0; a < a1; a++)
+                        for (var b = b0; b < b1; b++)
+                        {
+                            var weight = Vector512.Create(rowWeight[a] * columnWeight[b]);
+                            sum = Vector512.FusedMultiplyAdd(Vector512.Load(picture + (rowAt[a] * w + columnAt[b]) * c + i), weight, sum);
+                        }
+                    sum.Store(o + i);
+                }
+                for (; i < c; i++)
+                {
+                    var sum = 0f;
+                    for (var a = a0; a < a1; a++)
+                        for (var b = b0; b < b1; b++) sum += picture[(rowAt[a] * w + columnAt[b]) * c + i] * (rowWeight[a] * columnWeight[b]);
+                    o[i] = sum;
+                }
+            }
         }
-        for (; i < n; i++) o[i] = x[i] * weight + (add ? o[i] : 0f);
     }
 }
