@@ -87,11 +87,13 @@ public sealed class Tape
     {
         if (grads.Length != node.Inputs.Length)
             throw new InvalidOperationException($"{node.Op}: its backward gave {grads.Length} gradients for {node.Inputs.Length} inputs");
+        // One tensor for several inputs: a handle for each, made before the first of them is given up.
+        for (var k = 0; k < grads.Length; k++)
+            if (grads[k] is { } g && (ReferenceEquals(g, dy) || Array.IndexOf(grads, g, 0, k) >= 0)) grads[k] = g.View(g.Shape);
         for (var k = 0; k < grads.Length; k++)
         {
             var (x, g) = (node.Inputs[k], grads[k]);
             if (g == null) continue;
-            if (ReferenceEquals(g, dy) || Array.IndexOf(grads, g, 0, k) >= 0) g = g.View(g.Shape); // shared: a handle for each
             if (!x.NeedsGrad)
             {
                 g.Release();

@@ -7,7 +7,7 @@ namespace Plip.Engine;
 //   backward  dx = the same function of dy: the mask is drawn again, not kept
 //   saved     nothing
 // u_i is a function of the element's number alone, so every device and any number of threads drop the same elements.
-// Cost: 8 bytes an element, and ten rounds of Philox for every four elements, which is the larger part.
+// Cost: 8 bytes an element, and ten rounds of Philox for every four elements, eight such counters abreast.
 public static partial class Ops
 {
     /// <summary>Zeroes each element with probability p and scales the others by 1/(1−p). Any shape, F32. With p = 0 it is x itself.</summary>
@@ -38,15 +38,15 @@ file static unsafe class DropoutCpu
         var scale = 1f / (1f - p);
         // Uniform is a multiple of 2⁻²⁴, so u ≥ p is a comparison of integers.
         var threshold = (int)Math.Ceiling((double)p * (1 << 24));
-        // Grain is a multiple of 16, so a task begins at a whole number of Philox blocks.
+        // Grain is a multiple of a run, so a task begins where one does.
         cpu.ForRange(y.Count, CpuDevice.Grain, (from, to) =>
         {
-            var words = stackalloc uint[16];
+            var words = stackalloc uint[Philox.RunLength];
             for (var i = from; i < to; i += 16)
             {
-                for (var b = 0; b < 4; b++)
-                    (words[4 * b], words[4 * b + 1], words[4 * b + 2], words[4 * b + 3]) = random.Block((ulong)(i >> 2) + (ulong)b);
-                var keep = Vector512.GreaterThanOrEqual((Vector512.Load(words) >>> 8).AsInt32(), Vector512.Create(threshold)).AsSingle();
+                var half = (int)(i & 16);
+                if (half == 0) random.Run((ulong)i >> 2, words);
+                var keep = Vector512.GreaterThanOrEqual((Vector512.Load(words + half) >>> 8).AsInt32(), Vector512.Create(threshold)).AsSingle();
                 // The last load may run past the end (blocks have slack for a vector); the store may not.
                 var v = Vector512.ConditionalSelect(keep, Vector512.Load(px + i) * scale, Vector512<float>.Zero);
                 if (i <= to - 16) v.Store(py + i);

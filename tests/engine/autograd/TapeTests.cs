@@ -38,6 +38,22 @@ public class TapeTests
         Assert.Equal([1f, 1], b.Grad!.ToArray());
     }
 
+    /// <summary>An op may hand one tensor to several inputs, and the first of them may be frozen.</summary>
+    [Fact]
+    public void One_gradient_may_serve_a_frozen_input_and_another()
+    {
+        using var d = new CpuDevice(1);
+        using var step = d.BeginStep();
+        var (frozen, x) = (Tensor.Zeros(d, new(2)), Tensor.Zeros(d, new(2)).WithGrad());
+        var y = Tape.Record(Tensor.Zeros(d, new(2)), [frozen, x, x], dy =>
+        {
+            var g = Ops.Affine(dy, 5);
+            return [g, g, g];
+        });
+        Ops.Sum(y).Backward();
+        Assert.Equal([10f, 10], x.Grad!.ToArray());
+    }
+
     [Fact]
     public void Gradients_of_a_leaf_add_up_over_steps_and_take_the_seed()
     {
@@ -203,6 +219,31 @@ public class TapeTests
         for (var i = 0; i < 1000; i++) Step(i % 20 + 1);
         Assert.Equal(reserved, d.ReservedBytes);
         Assert.Equal((inUse.Blocks, inUse.Bytes), (d.MemoryInUse.Blocks, d.MemoryInUse.Bytes));
+    }
+
+    /// <summary>DESIGN 2: addresses repeat from step to step, which the capture of a step needs.</summary>
+    [Fact]
+    public void The_same_program_gets_the_same_addresses_in_the_next_step()
+    {
+        using var d = new CpuDevice(1);
+        var w = Input.Normal(new(6, 6)).ToTensor(d);
+        w.Grad = Tensor.Zeros(d, w.Shape);
+        nint[] Step()
+        {
+            using var step = d.BeginStep();
+            var x = Tensor.From(d, Values.Normal(30, 2), new(5, 6));
+            var a = Ops.Gelu(Ops.Linear(x, w));
+            var b = Ops.Softmax(a);
+            var loss = Ops.Sum(Ops.Multiply(a, b));
+            nint[] addresses = [x.Address, a.Address, b.Address, loss.Address];
+            loss.Backward();
+            return addresses;
+        }
+
+        Step();
+        var second = Step();
+        Assert.Equal(second, Step());
+        Assert.Equal(second, Step());
     }
 
     /// <summary>Ops of every kind: saved statistics, views, shared gradients, integer inputs.</summary>
