@@ -145,7 +145,7 @@ internal static class Stylesheet
         .notes { max-width: 82ch; margin: 0; padding-left: 20px; color: var(--soft); }
         .notes li { margin-bottom: 8px; }
 
-        @media (max-width: 720px) {
+        @media screen and (max-width: 720px) {
           body { padding: 0 16px 64px; }
           h1 { font-size: 31px; }
           header.top { padding-top: 36px; }
