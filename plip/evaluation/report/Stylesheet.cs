@@ -63,7 +63,7 @@ internal static class Stylesheet
         .figures tbody tr.first { border-top: 1px solid var(--faint); }
         .figures .model th, .figures .model td:nth-child(-n+7) { font-weight: 650; }
         .figures .rival { color: var(--soft); }
-        .figures td.set { white-space: normal; min-width: 130px; line-height: 1.35; }
+        .figures td.set { white-space: normal; min-width: 170px; line-height: 1.35; }
         .figures sup { margin-left: 3px; color: var(--faint); font-size: 10px; font-weight: 400; line-height: 0; }
         .figures td.code { font: 12.5px var(--mono); color: var(--soft); }
         .protocols { margin: 14px 0 8px; padding-left: 22px; max-width: 92ch; color: var(--soft); font-size: 13px; }
@@ -145,7 +145,7 @@ internal static class Stylesheet
         .notes { max-width: 82ch; margin: 0; padding-left: 20px; color: var(--soft); }
         .notes li { margin-bottom: 8px; }
 
-        @media (max-width: 720px) {
+        @media screen and (max-width: 720px) {
           body { padding: 0 16px 64px; }
           h1 { font-size: 31px; }
           header.top { padding-top: 36px; }
@@ -167,8 +167,14 @@ internal static class Stylesheet
           nav { display: none; }
           section { margin-top: 28px; }
           h2 { break-after: avoid; }
-          .figures { font-size: 8pt; }
-          .figures th, .figures td { padding: 4px 5px; }
+          .wide { overflow: visible; }
+          .cards { grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); gap: 8px; }
+          .card { padding: 12px 14px; }
+          .card .card-value { font-size: 26px; }
+          .figures, .figures thead th, .figures td.code { font-size: 7pt; }
+          .figures { white-space: normal; }
+          .figures th, .figures td { padding: 4px 4px; }
+          .figures td.set { min-width: 90px; }
           .caption { font-size: 11pt; }
         }
 

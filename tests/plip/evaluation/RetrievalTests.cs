@@ -189,6 +189,16 @@ public class RetrievalTests
     }
 
     [Fact]
+    public void Nothing_to_search_or_to_search_for_gives_zeros()
+    {
+        var empty = Retrieval.Evaluate(new float[] { 1, 0 }, new[] { 1 }, 2, [], new RetrievalOptions { Samples = [0] });
+        Assert.Equal((0, 0, 1, 0.0), (empty.Figures.Queries, empty.Figures.Gallery, empty.Figures.Skipped, empty.Figures.Map));
+        Assert.Empty(empty.Samples[0].Gallery);
+        var mute = Retrieval.Evaluate(Array.Empty<float>(), Array.Empty<int>(), new float[] { 1, 0 }, new[] { 1 }, 2).Figures;
+        Assert.Equal((0, 1, 0, 0.0), (mute.Queries, mute.Gallery, mute.Skipped, mute.R1));
+    }
+
+    [Fact]
     public void A_gallery_that_changes_between_the_passes_is_noticed()
     {
         var pass = 0;
