@@ -14,13 +14,38 @@ internal sealed partial class BodyBuilder(Mesh mesh, PersonAppearance person, Po
     public static BodyBuilder Build(Mesh mesh, PersonAppearance person, Pose pose, bool other = false)
     {
         var body = new BodyBuilder(mesh, person, pose, other);
+        int firstVertex = mesh.Count, firstPart = mesh.Parts.Count;
         body.Legs();
         body.Torso();
         body.Arms();
         body.HeadAndHair();
         body.BodyVertices = mesh.Count;
         body.Belongings();
+        if (person.Mirrored) body.Mirror(firstVertex, firstPart);
         return body;
+    }
+
+    /// <summary>Left and right change places, for half of all people: builders then need to know one side only.</summary>
+    private void Mirror(int firstVertex, int firstPart)
+    {
+        mesh.Mirror(firstVertex);
+        pose.Mirror();
+        for (var i = firstPart; i < mesh.Parts.Count; i++)
+        {
+            mesh.Parts[i] = mesh.Parts[i] with
+            {
+                Label = mesh.Parts[i].Label switch
+                {
+                    LipLabel.LeftArm => LipLabel.RightArm,
+                    LipLabel.RightArm => LipLabel.LeftArm,
+                    LipLabel.LeftLeg => LipLabel.RightLeg,
+                    LipLabel.RightLeg => LipLabel.LeftLeg,
+                    LipLabel.LeftShoe => LipLabel.RightShoe,
+                    LipLabel.RightShoe => LipLabel.LeftShoe,
+                    var same => same,
+                },
+            };
+        }
     }
 
     private int Part(Material material, LipLabel label, float[]? cut = null, float cutFrom = 0, float cutTo = 1) =>
@@ -75,14 +100,23 @@ internal sealed partial class BodyBuilder(Mesh mesh, PersonAppearance person, Po
         var deep = .5f + .5f * person.Build + (y < .68f ? MathF.Max(0, person.Build - 1.05f) * 1.2f : 0);
         float w = At(p => p.W) * wide + loose, d = At(p => p.D) * deep + loose;
         var (left, front) = pose.Axes(y - .505f);
-        if (y >= .46f) return new Ring(pose.Spine(y - .505f) + front * At(p => p.Z), left * w, front * d, y);
+        if (y >= .505f) return new Ring(pose.Spine(y - .505f) + front * At(p => p.Z), left * w, front * d, y);
         var a = LegAt(0, y);
         var b = LegAt(1, y);
+        if (y >= .46f)
+        {
+            // Over the hips cloth lies on the tops of both legs.
+            var thigh = .050f * (.35f + .65f * person.Build);
+            w = MathF.Max(w, MathF.Abs(a.X - b.X) / 2 + thigh + loose);
+            d = MathF.Max(d, MathF.Abs(a.Z - b.Z) / 2 + thigh + loose);
+            return new Ring(pose.Spine(y - .505f) + front * At(p => p.Z), left * w, front * d, y);
+        }
         var hang = (.46f - y) / .3f;
-        w = MathF.Max(w * (1 - .25f * hang), MathF.Abs(a.X - b.X) / 2 + .045f + loose) + flare * hang;
-        d = MathF.Max(d * (1 - .25f * hang), MathF.Abs(a.Z - b.Z) / 2 + .045f + loose) + flare * hang;
-        // Cloth hangs from the hips and lags behind the legs.
+        // Cloth hangs from the hips, lags behind the legs, and reaches round the one that is further out.
         var centre = Vector3.Lerp((a + b) / 2, pose.Pelvis with { Y = (a.Y + b.Y) / 2 }, .3f);
+        var leg = (.050f - .010f * hang) * (.35f + .65f * person.Build) + loose + (person.LowerCut?.Loose ?? 0);
+        w = MathF.Max(w * (1 - .25f * hang), MathF.Max(MathF.Abs(a.X - centre.X), MathF.Abs(b.X - centre.X)) + leg) + flare * hang;
+        d = MathF.Max(d * (1 - .25f * hang), MathF.Max(MathF.Abs(a.Z - centre.Z), MathF.Abs(b.Z - centre.Z)) + leg) + flare * hang;
         return new Ring(centre, left * w, front * d, y);
     }
 
@@ -193,8 +227,8 @@ internal sealed partial class BodyBuilder(Mesh mesh, PersonAppearance person, Po
         mesh.Add(part, list[..n], 12, 2, crumple, texture + (uint)part);
     }
 
-    private static readonly float[] LegRadius = [.060f, .056f, .051f, .045f, .038f, .036f, .036f, .031f, .025f, .022f];
-    private static readonly float[] ArmRadius = [.036f, .034f, .032f, .029f, .027f, .027f, .024f, .020f, .018f];
+    private static readonly float[] LegRadius = [.046f, .052f, .051f, .045f, .038f, .036f, .036f, .031f, .025f, .022f];
+    private static readonly float[] ArmRadius = [.033f, .033f, .031f, .029f, .027f, .027f, .024f, .020f, .018f];
 
     private void Legs()
     {
@@ -242,11 +276,11 @@ internal sealed partial class BodyBuilder(Mesh mesh, PersonAppearance person, Po
             for (var r = 0; r < 6; r++)
             {
                 var y = .452f + r * .030f;
-                var ring = TorsoRing(MathF.Max(y, .46f), .003f);
-                var shrink = r == 0 ? .62f : r == 1 ? .9f : 1;
+                var ring = TorsoRing(MathF.Max(y, .46f), 0);
+                var shrink = r == 0 ? .6f : r == 1 ? .86f : .97f;
                 rings[r] = ring with { Centre = ring.Centre + new Vector3(0, MathF.Min(0, y - .46f), 0), Left = ring.Left * shrink, Front = ring.Front * shrink, V = y };
             }
-            mesh.Add(seat, rings, 16, 2.3f, .02f, texture);
+            mesh.Add(seat, rings, 16, 2.3f);
         }
     }
 

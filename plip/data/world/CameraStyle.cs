@@ -41,7 +41,7 @@ public sealed record CameraStyle
             Camera = camera,
             Pitch = draw.Range(.03f, .52f),
             Distance = draw.Range(3.5f, 9),
-            Balance = (draw.Range(.90f, 1.10f), draw.Range(.88f, 1.12f)),
+            Balance = (draw.Range(.92f, 1.09f), draw.Range(.90f, 1.10f)),
             Gamma = MathF.Exp(draw.Range(-.20f, .20f)),
             Saturation = draw.Range(.72f, 1.28f),
             Contrast = draw.Range(.88f, 1.18f),

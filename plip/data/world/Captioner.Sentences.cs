@@ -11,6 +11,13 @@ internal sealed partial class Captioner
     {
         string? s = shoes ? Shoes() : null;
         if (Lower() is not { } lower) return Upper() + (s is null ? "" : One(" and ", " with ", ", ") + s);
+        if (person.Lower!.Shade.Basic == person.Upper.Shade.Basic && person.Lower.Pattern == Pattern.Plain && person.Upper.Pattern == Pattern.Plain && May(.3))
+        {
+            // Said once of both, as people do.
+            said.RemoveAll(p => p.Slot == "lower");
+            var bottoms = Say("lower", person.Lower.Kind.Words[0]);
+            return $"all {Say("upper", person.Upper.Shade.Basic)} clothes, {Article(Say("upper", person.Upper.Kind.Words[0]))} and {(person.LowerCut!.IsSkirt ? Article(bottoms) : bottoms)}" + (s is null ? "" : " with " + s);
+        }
         var upper = Upper();
         if (May(.2)) return s is null ? $"{lower} and {upper}" : One($"{lower}, {s} and {upper}", $"{lower} with {s} and {upper}");
         if (s is null) return upper + One(" and ", " and ", " with ", " over ") + lower;
@@ -69,7 +76,7 @@ internal sealed partial class Captioner
                 var clothes = Clothes(shoes);
                 return $"{clothes} {(shoes || person.Lower is not null ? "are" : "is")} worn by the {Noun()}{With(hair)}{With(HatAndFace())}{Extras()}.";
             case 6: return $"{Article(Noun())} {Doing} in {Clothes(shoes)}{With(HatAndFace())}{Extras()}.";
-            case 7: return $"The pedestrian wears {Clothes(shoes)}{With(HatAndFace())}{Extras()}{With(hair)}.";
+            case 7: return $"The pedestrian wears {Clothes(shoes)}{With(hair)}{With(HatAndFace())}{Extras()}.";
             case 8: return $"Wearing {Clothes(shoes)}, the {Noun()}{With(hair)} {(walking ? "walks" : "stands")}{With(HatAndFace())}{Extras()}.";
             case 9:
                 var extra = Extras();
@@ -100,7 +107,7 @@ internal sealed partial class Captioner
         var more = new List<string>();
         var head = HatAndFace();
         if (hair.Length > 0 && head.Length > 0) more.Add(One($"{Pronoun} has {hair} and is wearing {head}", $"{Pronoun} wears {head} and has {hair}"));
-        else if (hair.Length > 0) more.Add(One($"{Pronoun} has {hair}", $"{(person.Female ? "Her" : "His")} look is completed by {hair}", $"{Pronoun} is seen with {hair}"));
+        else if (hair.Length > 0) more.Add(One($"{Pronoun} has {hair}", $"{Pronoun} has {hair}", $"{Pronoun} is seen with {hair}"));
         else if (head.Length > 0) more.Add(One($"{Pronoun} is wearing {head}", $"{Pronoun} has {head}", $"{Pronoun} also wears {head}"));
         var extra = Extras();
         if (shoes) more.Add(One($"{Pronoun} {One("has", "wears", "is wearing", "is in")} {Shoes()}{extra}", $"On {Possessive} feet are {Shoes()}{(extra.Length > 0 ? $" and {Pronoun.ToLowerInvariant()} is seen{extra[1..]}" : "")}", $"{Pronoun} {(walking ? "walks" : "stands")} in {Shoes()}{extra}"));

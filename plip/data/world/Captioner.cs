@@ -19,7 +19,9 @@ internal sealed partial class Captioner(Draw draw, PersonAppearance person, bool
         said = [];
         var text = Tidy(style == 0 ? Leisurely() : Compact());
         // Templates say things in an order of their own; what counts is where the phrase stands.
-        var phrases = said.Where(p => text.Contains(p.Phrase, StringComparison.Ordinal)).OrderBy(p => text.IndexOf(p.Phrase, StringComparison.Ordinal)).ToList();
+        // One that opens the sentence has got a capital.
+        var phrases = said.Select(p => (p.Slot, p.Phrase, At: text.IndexOf(p.Phrase, StringComparison.OrdinalIgnoreCase))).Where(p => p.At >= 0)
+            .OrderBy(p => p.At).Select(p => (p.Slot, text.Substring(p.At, p.Phrase.Length))).ToList();
         return new Caption(text, phrases);
     }
 

@@ -18,7 +18,7 @@ internal static class Lens
         if (camera.Sharpening > 0) Sharpen(picture, camera.Sharpening * draw.Range(.6f, 1.2f));
 
         // Light falls unevenly: a gradient over the picture and an exposure of its own.
-        float gx = draw.Range(-.14f, .14f), gy = draw.Range(-.10f, .10f), exposure = draw.Range(.84f, 1.18f);
+        float gx = draw.Range(-.14f, .14f), gy = draw.Range(-.10f, .10f), exposure = draw.Range(.87f, 1.2f);
         float red = camera.Balance.Red * draw.Range(.97f, 1.03f), blue = camera.Balance.Blue * draw.Range(.97f, 1.03f);
         var saturation = camera.Saturation * draw.Range(.92f, 1.08f);
         var contrast = camera.Contrast * draw.Range(.95f, 1.05f);

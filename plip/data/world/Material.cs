@@ -166,13 +166,13 @@ internal sealed class Material(Fabric fabric, Rgb colour)
             return new Vector2(.3f * (Noise.Value(Seed, across * 60, v * 60) - .5f), t * 2.2f * MathF.Abs(t) * 2);
         }
         // Long folds that run aslant: stretched noise, differenced along both axes.
-        float sx = 26, sy = 15, slant = (Noise.Hash(Seed, 2, 7) - .5f) * 1.6f;
+        float sx = 22, sy = 11, slant = (Noise.Hash(Seed, 2, 7) - .5f) * 1.6f;
         float x = across * sx + v * sy * slant, y = v * sy + creases;
         var n = Noise.Value(Seed, x, y);
         var dx = Noise.Value(Seed, x + .35f, y) - n;
         var dy = Noise.Value(Seed, x, y + .35f) - n;
         float fx = across * 70 + creases, fy = v * 48;
         var fine = Noise.Value(Seed + 9, fx, fy);
-        return Folds * new Vector2(2.6f * dx + .5f * (fine - .5f), 2.6f * dy + 1.2f * (Noise.Value(Seed + 9, fx, fy + .4f) - fine));
+        return Folds * new Vector2(1.9f * dx + .22f * (fine - .5f), 1.9f * dy + .5f * (Noise.Value(Seed + 9, fx, fy + .4f) - fine));
     }
 }

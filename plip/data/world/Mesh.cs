@@ -101,6 +101,16 @@ internal sealed class Mesh
         for (var i = from; i < count; i++) position[i] = move(position[i]);
     }
 
+    /// <summary>Mirrors what was added from vertex <paramref name="from"/> on in the plane between left and right.</summary>
+    public void Mirror(int from)
+    {
+        for (var i = from; i < count; i++)
+        {
+            position[i].X = -position[i].X;
+            normal[i].X = -normal[i].X;
+        }
+    }
+
     private void ComputeNormals(int start, ReadOnlySpan<Ring> rings, int segments)
     {
         var row = segments + 1;

@@ -134,6 +134,9 @@ public sealed partial record PersonAppearance
     /// <summary>Seeds the cloth's own irregularities, so that folds and prints stay with the garment.</summary>
     internal uint Texture { get; init; }
 
+    /// <summary>Whether bag and object are in the other hands than usual.</summary>
+    internal bool Mirrored => (Texture & 1) == 1;
+
     internal UpperKind UpperCut => (UpperKind)Upper.Kind;
     internal UpperKind InnerCut => (UpperKind)Inner.Kind;
     internal LowerKind? LowerCut => (LowerKind?)Lower?.Kind;

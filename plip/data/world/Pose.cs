@@ -91,6 +91,16 @@ internal sealed class Pose
         Head = Spine(.415f) + new Vector3(0, .012f * (HeadScale - 1), .012f);
     }
 
+    /// <summary>Mirrors what is still asked of a pose once the body is built: where its feet stand.</summary>
+    public void Mirror()
+    {
+        for (var i = 0; i < 2; i++)
+        {
+            Heel[i].X = -Heel[i].X;
+            Toe[i].X = -Toe[i].X;
+        }
+    }
+
     /// <summary>The spine's centre <paramref name="height"/> above the pelvis: it leans forward more towards the top.</summary>
     public Vector3 Spine(float height) =>
         Pelvis + new Vector3(-Sway * height * 1.5f, height * MathF.Cos(Lean * .6f), MathF.Sin(Lean) * height * (.5f + height));
@@ -118,21 +128,21 @@ internal sealed class Pose
             default: Act[1] = draw.Chance(.5) ? ArmAct.Bent : ArmAct.Carry; break;
         }
         if (person.Bag?.Kind.Key is "handbag" or "briefcase" or "suitcase") Act[0] = ArmAct.Carry;
-        for (var i = 0; i < 2; i++) Arm(draw, i);
+        for (var i = 0; i < 2; i++) Arm(draw, i, full: i == 1 && person.Held is not null);
     }
 
-    private void Arm(Draw draw, int i)
+    private void Arm(Draw draw, int i, bool full)
     {
         var side = i == 0 ? 1 : -1;
         var (left, front) = Axes(.30f);
-        Shoulder[i] = Spine(.295f) + left * (side * .098f * ShoulderWidth) + front * .004f;
+        Shoulder[i] = Spine(.276f) + left * (side * .087f * ShoulderWidth) + front * .002f;
         var swing = -stride * 1.1f * MathF.Sin(phase + i * MathF.PI) + draw.Bell(0, .06f);
         var (raise, spread, bend, inward) = Act[i] switch
         {
             ArmAct.Swing => (swing, draw.Range(.06f, .16f), draw.Range(.15f, .45f) + MathF.Max(0, swing) * .8f, 0f),
             ArmAct.Hang => (swing * .3f, draw.Range(.05f, .14f), draw.Range(.08f, .3f), .05f),
             ArmAct.Pocket => (-.35f, .28f, .75f, .45f),
-            ArmAct.Bent => (draw.Range(-.05f, .25f), draw.Range(.1f, .25f), draw.Range(1.2f, 1.7f), draw.Range(.3f, .7f)),
+            ArmAct.Bent => (draw.Range(-.1f, .2f), draw.Range(.1f, .25f), full ? draw.Range(1.2f, 1.7f) : draw.Range(.6f, 1.3f), draw.Range(.3f, .8f)),
             ArmAct.Raised => (draw.Range(.2f, .5f), .3f, draw.Range(2.2f, 2.5f), .35f),
             _ => (swing * .3f, .1f, .1f, 0f),
         };

@@ -7,7 +7,18 @@ namespace Plip.Data.World;
 /// <param name="KeyStrength">Its share; the rest is light from all round.</param>
 /// <param name="Up">World up in camera axes.</param>
 /// <param name="Exposure">Overall factor on people.</param>
-internal readonly record struct Light(Vector3 Key, float KeyStrength, Vector3 Up, float Exposure);
+internal readonly record struct Light(Vector3 Key, float KeyStrength, Vector3 Up, float Exposure)
+{
+    /// <summary>
+    /// The exposure a camera settles on: it makes good most, not all, of what a surface facing it lacks of full light, so that
+    /// people against the sun are darker, but not black.
+    /// </summary>
+    public static float Automatic(Vector3 key, float strength, Vector3 up)
+    {
+        var facing = (1 - strength) * (.72f + .28f * up.Z) + strength * 1.55f * MathF.Max(0, (key.Z + .25f) / 1.25f);
+        return MathF.Pow(MathF.Max(.12f, facing), -.8f);
+    }
+}
 
 /// <summary>Gives every pixel of a <see cref="GBuffer"/> its colour and averages the samples into a <see cref="Picture"/>.</summary>
 internal static class Shading
@@ -81,7 +92,7 @@ internal static class Shading
         }
         var sky = .72f + .28f * Vector3.Dot(n, light.Up);
         var key = MathF.Max(0, (Vector3.Dot(n, light.Key) + .25f) / 1.25f);
-        var lit = (1 - light.KeyStrength) * sky + light.KeyStrength * 1.55f * key;
+        var lit = ((1 - light.KeyStrength) * sky + light.KeyStrength * 1.55f * key) * light.Exposure;
         lit *= .80f + .20f * MathF.Max(0, n.Z); // edges turn away from the camera and grey out
         if (inside) lit *= .5f;
         lit *= Occlusion(buffer, at);
@@ -105,7 +116,7 @@ internal static class Shading
         }
         // Even black cloth scatters a little of the sky.
         var haze = .018f * sky;
-        var f = lit * light.Exposure * 1.12f;
+        var f = lit * 1.12f;
         return new Rgb(colour.R * f + shine + haze, colour.G * f + shine + haze, colour.B * f + shine + haze * 1.1f);
     }
 

@@ -40,7 +40,8 @@ internal sealed class Stage
         var elevation = draw.Range(.5f, 1.15f);
         var sun = new Vector3(MathF.Sin(azimuth) * MathF.Cos(elevation), MathF.Sin(elevation), MathF.Cos(azimuth) * MathF.Cos(elevation));
         var frame = new View(pitch, 1, 1, 0, 0);
-        return (new Light(frame.Turn(sun), place.Sun, frame.Turn(Vector3.UnitY), draw.Range(.9f, 1.1f)), sun);
+        Vector3 key = frame.Turn(sun), up = frame.Turn(Vector3.UnitY);
+        return (new Light(key, place.Sun, up, Light.Automatic(key, place.Sun, up) * draw.Range(.9f, 1.1f)), sun);
     }
 
     /// <summary>Darkens the ground where the mesh's triangles, thrown along the sun's rays, fall on it.</summary>

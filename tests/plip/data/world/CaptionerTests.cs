@@ -23,7 +23,7 @@ public class CaptionerTests
             _ => Of() is { } g ? Words(g.Shade).Concat(Words(g.Shade2)).Concat(g.Kind.Words).Append(g.Kind.Key == "hood" ? "hood" : "shoes") : [],
         };
         var set = words.SelectMany(w => w.Split(' ')).ToHashSet();
-        if (slot is not ("upper" or "inner" or "lower" or "person")) return set.Concat(["dark", "light", "coloured", "the", "a", "up", "raised"]).ToHashSet();
+        if (slot is not ("upper" or "inner" or "lower" or "scarf" or "person")) return set.Concat(["dark", "light", "coloured", "the", "a", "up", "raised"]).ToHashSet();
         return set.Concat(Glue).ToHashSet();
     }
 
@@ -41,11 +41,11 @@ public class CaptionerTests
                 {
                     Assert.Contains(phrase, caption.Text);
                     var allowed = Allowed(image.Appearance, slot);
-                    foreach (var word in phrase.Split(' ')) Assert.True(allowed.Contains(word), $"identity {identity}: '{word}' of {slot} '{phrase}' in: {caption.Text}");
+                    foreach (var word in phrase.ToLowerInvariant().Split(' ')) Assert.True(allowed.Contains(word), $"identity {identity}: '{word}' of {slot} '{phrase}' in: {caption.Text}");
                     rest = rest.Replace(phrase, "·", StringComparison.Ordinal);
                 }
                 // Outside the phrases nothing may claim a colour.
-                foreach (var word in rest.Split(' ', ',', '.')) Assert.False(Colours.Contains(word), $"identity {identity}: stray '{word}' in: {caption.Text}");
+                foreach (var word in rest.ToLowerInvariant().Split(' ', ',', '.')) Assert.False(Colours.Contains(word), $"identity {identity}: stray '{word}' in: {caption.Text}");
             }
         }
     }
@@ -96,7 +96,7 @@ public class CaptionerTests
         Assert.True(words.Count > 250, $"{words.Count} words"); // the sketch had 124
         Assert.InRange(shoes, .3 * total, .8 * total);
         Assert.InRange(hair, .3 * total, .85 * total);
-        Assert.InRange(dark, .02 * total, .4 * total);
+        Assert.InRange(dark, .02 * total, .6 * total);
     }
 
     [Fact]
