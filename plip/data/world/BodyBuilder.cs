@@ -114,7 +114,7 @@ internal sealed partial class BodyBuilder(Mesh mesh, PersonAppearance person, Po
         var hang = (.46f - y) / .3f;
         // Cloth hangs from the hips, lags behind the legs, and reaches round the one that is further out.
         var centre = Vector3.Lerp((a + b) / 2, pose.Pelvis with { Y = (a.Y + b.Y) / 2 }, .3f);
-        var leg = (.050f - .010f * hang) * (.35f + .65f * person.Build) + loose + (person.LowerCut?.Loose ?? 0);
+        var leg = (.055f - .012f * hang) * (.35f + .65f * person.Build) + loose + (person.LowerCut?.Loose ?? 0);
         w = MathF.Max(w * (1 - .25f * hang), MathF.Max(MathF.Abs(a.X - centre.X), MathF.Abs(b.X - centre.X)) + leg) + flare * hang;
         d = MathF.Max(d * (1 - .25f * hang), MathF.Max(MathF.Abs(a.Z - centre.Z), MathF.Abs(b.Z - centre.Z)) + leg) + flare * hang;
         return new Ring(centre, left * w, front * d, y);
