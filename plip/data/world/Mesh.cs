@@ -16,6 +16,9 @@ internal sealed record Part(Material Material, LipLabel Label)
     /// <summary>v at the first and last entry of <see cref="Cut"/>.</summary>
     public (float From, float To) CutRange { get; init; }
 
+    /// <summary>Whether its inside can be seen.</summary>
+    public bool Hollow => Cut is not null || Label is LipLabel.Coat or LipLabel.Skirt or LipLabel.Dress or LipLabel.Hat || Material.Detail == Detail.Umbrella;
+
     /// <summary>Whether it belongs to somebody or something else: drawn, but labelled background.</summary>
     public bool Other { get; init; }
 }
