@@ -74,7 +74,6 @@ internal sealed class Mesh
             Array.Resize(ref normal, size);
             Array.Resize(ref coordinate, size);
         }
-        Span<float> wave = stackalloc float[8];
         for (var r = 0; r < rings.Length; r++)
         {
             var ring = rings[r];
