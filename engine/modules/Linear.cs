@@ -1,0 +1,22 @@
+namespace Plip.Engine;
+
+/// <summary>x·Wᵀ + b over the last axis. Parameters: weight (Out, In), bias (Out).</summary>
+public sealed class Linear : Module
+{
+    /// <summary>A linear map; both parameters start as in PyTorch unless <paramref name="init"/> is given for the weight (the bias then starts at 0).</summary>
+    /// <param name="init">Start of the weight, such as <c>Init.Normal(0.02f)</c> in BERT.</param>
+    public Linear(int inputs, int outputs, bool bias = true, Init? init = null)
+    {
+        Weight = Param("weight", new Shape(outputs, inputs), init ?? Init.Kaiming(inputs));
+        if (bias) Bias = Param("bias", new Shape(outputs), init == null ? Init.Kaiming(inputs) : Init.Zeros);
+    }
+
+    /// <summary>(Out, In).</summary>
+    public Parameter Weight { get; }
+
+    /// <summary>(Out), or null.</summary>
+    public Parameter? Bias { get; }
+
+    /// <summary>(…, In) → (…, Out).</summary>
+    public Tensor Forward(Tensor x) => Ops.Linear(x, Weight.Value, Bias?.Value);
+}

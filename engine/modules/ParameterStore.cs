@@ -1,0 +1,166 @@
+namespace Plip.Engine;
+
+/// <summary>
+/// The memory of a model (DESIGN 4): trainable parameters lie in one flat F32 buffer, ordered by group, their gradients
+/// in a second at the same offsets, frozen parameters in a third. Each <see cref="Parameter"/> is a view with a name, so one
+/// pass updates everything and one reduction gives the norm of the gradient. It belongs to no step; dispose it yourself.
+/// </summary>
+public sealed partial class ParameterStore : IDisposable
+{
+    private const int Alignment = 16; // elements: 64 bytes, a cache line and a Vector512
+
+    private readonly (string Name, StateBuffer Buffer)[] _buffers;
+    private readonly Tensor _frozen;
+    private readonly Tensor? _grads;
+    private bool _disposed;
+
+    private ParameterStore(
+        Device device, Module root, List<ParameterPlace> trainable, List<ParameterPlace> frozen, List<FlatRange> ranges, ulong? seed)
+    {
+        (Device, Root, Trainable, Ranges) = (device, root, trainable, ranges);
+        Parameters = [.. root.NamedParameters()];
+        _buffers = [.. root.NamedBuffers()];
+        Values = Tensor.Zeros(device, FlatShape(trainable), madeBy: "Materialize");
+        _grads = trainable.Count > 0 ? Tensor.Zeros(device, Values.Shape, madeBy: "Materialize") : null;
+        _frozen = Tensor.Zeros(device, FlatShape(frozen), madeBy: "Materialize");
+        foreach (var place in trainable) place.Parameter.Attach(place.In(Values), place.In(_grads!));
+        foreach (var place in frozen) place.Parameter.Attach(place.In(_frozen), null);
+        foreach (var (_, buffer) in _buffers) buffer.Materialize(device);
+        if (seed is { } s)
+            foreach (var (name, parameter) in Parameters) Initialise(name, parameter, s);
+    }
+
+    /// <summary>Where the model lives.</summary>
+    public Device Device { get; }
+
+    /// <summary>The model.</summary>
+    public Module Root { get; }
+
+    /// <summary>All parameters with their full names, in checkpoint order.</summary>
+    public IReadOnlyList<(string Name, Parameter Parameter)> Parameters { get; }
+
+    /// <summary>The trainable parameters and where each lies in <see cref="Values"/>, in flat order.</summary>
+    public IReadOnlyList<ParameterPlace> Trainable { get; }
+
+    /// <summary>The range of each group that is not frozen and not empty; together they cover <see cref="Values"/>.</summary>
+    public IReadOnlyList<FlatRange> Ranges { get; }
+
+    /// <summary>All trainable parameters, flat, F32; zero in the gaps that align them.</summary>
+    public Tensor Values { get; }
+
+    /// <summary>All gradients, at the offsets of <see cref="Values"/>. Backward passes add to it: see <see cref="ZeroGrad"/>.</summary>
+    /// <exception cref="InvalidOperationException">Nothing is trainable: all groups are frozen, or the store is for inference.</exception>
+    public Tensor Grads => _grads ?? throw new InvalidOperationException("this store holds no gradients: nothing in it is trainable");
+
+    /// <summary>Number of trainable elements, the gaps not counted.</summary>
+    public long TrainableCount => Trainable.Sum(p => p.Parameter.Shape.Count);
+
+    /// <summary>Number of elements of all parameters.</summary>
+    public long ParameterCount => Parameters.Sum(p => p.Parameter.Shape.Count);
+
+    /// <summary>Gives a model its memory and its initial values.</summary>
+    /// <param name="seed">Seeds the initial values; null leaves parameters at zero, for a state that is loaded next.</param>
+    /// <param name="groups">First match wins; null is one group of everything.</param>
+    /// <param name="training">False for inference: no gradients, every parameter frozen.</param>
+    /// <exception cref="ArgumentException">A parameter that no group takes, or two of one name.</exception>
+    /// <exception cref="InvalidOperationException">The model is part of another, or has a store already.</exception>
+    public static ParameterStore Materialize(
+        Device device, Module root, ulong? seed, IReadOnlyList<ParameterGroup>? groups = null, bool training = true)
+    {
+        groups ??= [ParameterGroup.All];
+        if (root.Path.Length > 0)
+            throw new InvalidOperationException($"Materialize: the module is {root.Path} of a larger model; materialise the root");
+        var byGroup = new List<Parameter>[groups.Count];
+        for (var g = 0; g < byGroup.Length; g++) byGroup[g] = [];
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var (name, parameter) in root.NamedParameters())
+        {
+            if (!seen.Add(name)) throw new ArgumentException($"Materialize: two parameters are named {name}");
+            if (parameter.IsMaterialized) throw new InvalidOperationException($"Materialize: {name} belongs to a parameter store already; dispose that first");
+            byGroup[FirstMatch(groups, parameter, name)].Add(parameter);
+        }
+        foreach (var (name, _) in root.NamedBuffers())
+            if (!seen.Add(name)) throw new ArgumentException($"Materialize: two tensors are named {name}");
+
+        var (trainable, frozen, ranges) = (new List<ParameterPlace>(), new List<ParameterPlace>(), new List<FlatRange>());
+        long trainableEnd = 0, frozenEnd = 0;
+        for (var g = 0; g < byGroup.Length; g++)
+        {
+            if (!training || groups[g].Frozen)
+            {
+                Lay(byGroup[g], frozen, ref frozenEnd);
+                continue;
+            }
+            var start = trainableEnd;
+            Lay(byGroup[g], trainable, ref trainableEnd);
+            if (trainableEnd > start) ranges.Add(new FlatRange(groups[g], start, trainableEnd - start));
+        }
+        var step = device.CurrentStep; // what is made here outlives every step
+        device.CurrentStep = null;
+        try
+        {
+            return new ParameterStore(device, root, trainable, frozen, ranges, seed);
+        }
+        finally
+        {
+            device.CurrentStep = step;
+        }
+    }
+
+    /// <summary>Sets every gradient to zero; call it before the first backward pass of an update.</summary>
+    public void ZeroGrad()
+    {
+        if (_grads != null) Device.Clear(_grads.Address, _grads.Bytes);
+    }
+
+    /// <summary>Returns the memory; the model's parameters throw afterwards, and it may be materialised again.</summary>
+    public void Dispose()
+    {
+        if (_disposed) return;
+        _disposed = true;
+        foreach (var (_, parameter) in Parameters) parameter.Detach();
+        foreach (var (_, buffer) in _buffers) buffer.Detach();
+        Values.Release("its parameter store was disposed");
+        _grads?.Release("its parameter store was disposed");
+        _frozen.Release("its parameter store was disposed");
+    }
+
+    private static void Initialise(string name, Parameter parameter, ulong seed)
+    {
+        var values = new float[parameter.Shape.Count];
+        parameter.Init.Fill(values, seed, name);
+        parameter.Value.CopyFrom<float>(values);
+    }
+
+    private static int FirstMatch(IReadOnlyList<ParameterGroup> groups, Parameter parameter, string name)
+    {
+        for (var g = 0; g < groups.Count; g++)
+            if (groups[g].Takes(parameter)) return g;
+        throw new ArgumentException(
+            $"Materialize: no group takes {name} {parameter.Shape} (there are: {string.Join(", ", groups.Select(g => g.Name))}); end the list with ParameterGroup.All");
+    }
+
+    private static void Lay(List<Parameter> parameters, List<ParameterPlace> places, ref long end)
+    {
+        foreach (var p in parameters)
+        {
+            places.Add(new ParameterPlace(p, end));
+            end += (p.Shape.Count + Alignment - 1) / Alignment * Alignment;
+        }
+    }
+
+    private static Shape FlatShape(List<ParameterPlace> places)
+    {
+        if (places.Count == 0) return new Shape(0);
+        var last = places[^1];
+        return new Shape(checked((int)((last.Offset + last.Parameter.Shape.Count + Alignment - 1) / Alignment * Alignment)));
+    }
+}
+
+/// <summary>Where a trainable parameter lies in the flat buffers.</summary>
+/// <param name="Offset">Its first element; a multiple of 16.</param>
+public readonly record struct ParameterPlace(Parameter Parameter, long Offset)
+{
+    /// <summary>The view of the parameter in a flat F32 buffer.</summary>
+    internal Tensor In(Tensor flat) => flat.View(Parameter.Shape, Offset * sizeof(float));
+}

@@ -1,0 +1,106 @@
+using Plip.Engine;
+using Xunit;
+
+namespace Plip.Tests.Engine;
+
+public class Conv2dTests
+{
+    // n h w c r s k stride padding: stem, bottleneck and point-wise shapes in small, tails, odd filters, remainders.
+    [Theory, OnEachDevice(
+        "2x5x4x3x3x3x5x1x1", "2x7x6x3x3x3x4x2x1", "1x4x4x2x1x1x3x1x0", "2x5x5x2x1x1x3x2x0", "1x6x5x2x3x2x17x1x0",
+        "1x8x7x1x5x3x2x3x2", "3x4x3x9x3x3x33x1x1")]
+    public void Matches_the_formula_and_its_differences(string device, int[] q)
+    {
+        using var d = Devices.Open(device);
+        var s = Geometry(q);
+        Check.Op(d, t => Ops.Conv2d(t[0], t[1], t[2], s.Stride, s.Padding), v => Forward(v[0], v[1], v[2], s),
+            [Input.Normal(new(s.N, s.H, s.W, s.C), 1), Input.Normal(new(s.R, s.S, s.C, s.K), 2), Input.Normal(new(s.K), 3)], 3e-5);
+    }
+
+    [Theory, OnEachDevice("4x24x12x16x3x3x32x1x1", "2x16x8x64x1x1x48x1x0", "2x10x6x70x3x3x40x1x1", "3x9x9x130x3x3x20x1x1")]
+    public void Matches_at_sizes_that_are_cut_into_blocks(string device, int[] q)
+    {
+        using var d = Devices.Open(device);
+        var s = Geometry(q);
+        var (x, w) = (Input.Normal(new(s.N, s.H, s.W, s.C), 1), Input.Normal(new(s.R, s.S, s.C, s.K), 2));
+        var (xd, wd) = (Array.ConvertAll(x.Values, v => (double)v), Array.ConvertAll(w.Values, v => (double)v));
+        using var step = d.BeginStep();
+        var (tx, tw) = (x.ToTensor(d), w.ToTensor(d));
+        var y = Ops.Conv2d(tx, tw, null, s.Stride, s.Padding).Keep();
+        Check.Close(Forward(xd, wd, new double[s.K], s), y.ToArray(), 2e-5, "forward");
+        var g = Values.Normal((int)y.Count, 5);
+        Ops.Sum(Ops.Multiply(y, Tensor.From(d, g, y.Shape))).Backward();
+        var (dx, dw) = Backward(xd, wd, Array.ConvertAll(g, v => (double)v), s);
+        Check.Close(dx, tx.Grad!.ToArray(), 2e-5, "data gradient");
+        Check.Close(dw, tw.Grad!.ToArray(), 2e-5, "weight gradient");
+    }
+
+    // n hi wi k r s c stride padding extra
+    [Theory, OnEachDevice("2x3x4x3x3x3x5x2x1x1", "1x4x3x2x3x3x2x1x1x0", "2x3x3x4x2x2x3x2x0x0", "1x3x2x2x1x1x3x2x0x1", "2x6x3x20x3x3x18x2x1x1")]
+    public void Transposed_matches_the_formula_and_its_differences(string device, int[] q)
+    {
+        using var d = Devices.Open(device);
+        var (n, hi, wi, k, r, f, c, stride, padding, extra) = (q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7], q[8], q[9]);
+        var (ho, wo) = ((hi - 1) * stride - 2 * padding + r + extra, (wi - 1) * stride - 2 * padding + f + extra);
+        var w = Input.Normal(new(r, f, c, k), 2);
+        Check.Op(d, t => Ops.ConvTranspose2d(t[0], t[1], t[2], stride, padding, extra),
+            v => Scatter(v[0], v[1], v[2], n, hi, wi, k, r, f, c, stride, padding, ho, wo),
+            [Input.Normal(new(n, hi, wi, k), 1), r * f * c * k > 1000 ? w.Fixed : w, Input.Normal(new(c), 3)], 3e-5);
+    }
+
+    [Fact]
+    public void Names_the_channels_when_they_do_not_fit()
+    {
+        using var d = new CpuDevice(1);
+        using var step = d.BeginStep();
+        var e = Assert.Throws<ArgumentException>(() => Ops.Conv2d(Tensor.Zeros(d, new(1, 4, 4, 3)), Tensor.Zeros(d, new(3, 3, 5, 8))));
+        Assert.Contains("Conv2d: pictures (1, 4, 4, 3) have 3 channels, filters (3, 3, 5, 8) take 5", e.Message, StringComparison.Ordinal);
+    }
+
+    private static ConvShape Geometry(int[] q) => new(
+        q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7], q[8], (q[1] + 2 * q[8] - q[4]) / q[7] + 1, (q[2] + 2 * q[8] - q[5]) / q[7] + 1);
+
+    private static double[] Forward(double[] x, double[] w, double[] b, ConvShape s)
+    {
+        var y = new double[s.N * s.Ho * s.Wo * s.K];
+        Visit(s, (xi, wi, yi) => y[yi] += x[xi] * w[wi]);
+        for (var i = 0; i < y.Length; i++) y[i] += b[i % s.K];
+        return y;
+    }
+
+    private static (double[] Dx, double[] Dw) Backward(double[] x, double[] w, double[] dy, ConvShape s)
+    {
+        var (dx, dw) = (new double[x.Length], new double[w.Length]);
+        Visit(s, (xi, wi, yi) =>
+        {
+            dx[xi] += dy[yi] * w[wi];
+            dw[wi] += dy[yi] * x[xi];
+        });
+        return (dx, dw);
+    }
+
+    private static void Visit(ConvShape s, Action<int, int, int> term)
+    {
+        for (var n = 0; n < s.N; n++)
+            for (var i = 0; i < s.Ho; i++)
+                for (var j = 0; j < s.Wo; j++)
+                    for (var r = 0; r < s.R; r++)
+                        for (var f = 0; f < s.S; f++)
+                        {
+                            int h = i * s.Stride + r - s.Padding, v = j * s.Stride + f - s.Padding;
+                            if (h < 0 || v < 0 || h >= s.H || v >= s.W) continue;
+                            for (var c = 0; c < s.C; c++)
+                                for (var k = 0; k < s.K; k++)
+                                    term(((n * s.H + h) * s.W + v) * s.C + c, ((r * s.S + f) * s.C + c) * s.K + k, ((n * s.Ho + i) * s.Wo + j) * s.K + k);
+                        }
+    }
+
+    private static double[] Scatter(double[] x, double[] w, double[] b, int n, int hi, int wi, int k, int r, int f, int c, int stride, int padding, int ho, int wo)
+    {
+        var y = new double[n * ho * wo * c];
+        for (var i = 0; i < y.Length; i++) y[i] = b[i % c];
+        var s = new ConvShape(n, ho, wo, c, r, f, k, stride, padding, hi, wi);
+        Visit(s, (to, weight, from) => y[to] += x[from] * w[weight]);
+        return y;
+    }
+}

@@ -1,0 +1,29 @@
+using Plip.Engine;
+using Xunit;
+using static TorchSharp.torch.nn;
+
+namespace Plip.Oracle;
+
+public class ConvolutionTests
+{
+    [Theory]
+    [InlineData(2, 96, 48, 3, 3, 8, 2, 1)]
+    [InlineData(2, 24, 12, 32, 3, 32, 1, 1)]
+    [InlineData(3, 12, 6, 64, 1, 128, 1, 0)]
+    [InlineData(1, 9, 7, 5, 5, 19, 3, 2)]
+    public void Conv2d(int n, int h, int w, int c, int r, int k, int stride, int padding) =>
+        Torch.Same(
+            t => Ops.Conv2d(t[0], t[1], t[2], stride, padding),
+            t => Torch.Nhwc(functional.conv2d(Torch.Nchw(t[0]), Torch.Kcrs(t[1]), t[2], strides: [stride, stride], padding: [padding, padding])),
+            [Torch.Input(1, n, h, w, c), Torch.Input(2, r, r, c, k), Torch.Input(3, k)]);
+
+    [Theory]
+    [InlineData(2, 8, 4, 64, 3, 16, 2, 1, 1)]
+    [InlineData(1, 5, 5, 7, 3, 3, 1, 1, 0)]
+    [InlineData(2, 3, 4, 20, 2, 33, 2, 0, 0)]
+    public void ConvTranspose2d(int n, int h, int w, int k, int r, int c, int stride, int padding, int extra) =>
+        Torch.Same(
+            t => Ops.ConvTranspose2d(t[0], t[1], t[2], stride, padding, extra),
+            t => Torch.Nhwc(functional.conv_transpose2d(Torch.Nchw(t[0]), Torch.Kcrs(t[1]), t[2], strides: [stride, stride], padding: [padding, padding], output_padding: [extra, extra])),
+            [Torch.Input(1, n, h, w, k), Torch.Input(2, r, r, c, k), Torch.Input(3, c)]);
+}

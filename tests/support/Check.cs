@@ -1,0 +1,105 @@
+using Plip.Engine;
+using Xunit;
+
+namespace Plip.Tests;
+
+/// <summary>
+/// Holds an op against an independent float64 formula: its values, and its gradients against central differences of
+/// that formula, so neither the op's forward nor its backward can vouch for itself.
+/// </summary>
+public static class Check
+{
+    /// <summary>Forward and every gradient of <paramref name="op"/> against <paramref name="oracle"/>.</summary>
+    /// <param name="device">Where to run.</param>
+    /// <param name="op">The op under test, from its inputs to one output of any shape.</param>
+    /// <param name="oracle">The same in float64 on flat arrays, written from the formula.</param>
+    /// <param name="inputs">Values and shapes; <see cref="Input.Fixed"/> ones get no gradient.</param>
+    /// <param name="tolerance">
+    /// Largest |difference| relative to max(1, largest magnitude): 2e-5 leaves room for F32 sums of some thousand terms.
+    /// </param>
+    public static void Op(Device device, Func<Tensor[], Tensor> op, Func<double[][], double[]> oracle, Input[] inputs, double tolerance = 2e-5)
+    {
+        var wide = inputs.Select(i => Array.ConvertAll(i.Values, v => (double)v)).ToArray();
+        var expected = oracle(wide);
+        using var step = device.BeginStep();
+        var tensors = inputs.Select(i => i.ToTensor(device)).ToArray();
+        var y = op(tensors).Keep();
+        Close(expected, y.ToArray(), tolerance, "forward");
+
+        if (!tensors.Any(t => t.NeedsGrad)) return;
+        var weights = Values.Normal(expected.Length, 991);
+        var w = Tensor.From(device, weights, y.Shape);
+        Ops.Sum(Ops.Multiply(y, w)).Backward();
+        for (var k = 0; k < inputs.Length; k++)
+        {
+            if (!inputs[k].Grad) continue;
+            var numeric = Differences(oracle, wide, k, weights);
+            var grad = tensors[k].Grad ?? throw new InvalidOperationException($"input {k} got no gradient");
+            Assert.Equal(tensors[k].Shape, grad.Shape);
+            Close(numeric, grad.ToArray(), tolerance * 5, $"gradient of input {k}");
+        }
+    }
+
+    /// <summary>Every element within tolerance·max(1, largest expected magnitude).</summary>
+    public static void Close(ReadOnlySpan<double> expected, ReadOnlySpan<float> actual, double tolerance, string what)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        double scale = 1;
+        foreach (var e in expected) scale = Math.Max(scale, Math.Abs(e));
+        for (var i = 0; i < expected.Length; i++)
+        {
+            // NaN fails too: the comparison is written so that only a small difference passes.
+            if (!(Math.Abs(expected[i] - actual[i]) <= tolerance * scale))
+                Assert.Fail($"{what}: element {i} is {actual[i]:R}, expected {expected[i]:R} (tolerance {tolerance * scale:g3})");
+        }
+    }
+
+    private static double[] Differences(Func<double[][], double[]> oracle, double[][] inputs, int k, float[] weights)
+    {
+        const double h = 1e-5; // error h² ≈ 1e-10 from truncation, 1e-16/h ≈ 1e-11 from rounding
+        var x = inputs[k];
+        var grad = new double[x.Length];
+        for (var i = 0; i < x.Length; i++)
+        {
+            var keep = x[i];
+            x[i] = keep + h;
+            var up = oracle(inputs);
+            x[i] = keep - h;
+            var down = oracle(inputs);
+            x[i] = keep;
+            double sum = 0;
+            for (var j = 0; j < up.Length; j++) sum += weights[j] * (up[j] - down[j]);
+            grad[i] = sum / (2 * h);
+        }
+        return grad;
+    }
+}
+
+/// <summary>An input of <see cref="Check.Op"/>.</summary>
+public sealed record Input(float[] Values, Shape Shape, bool Grad = true)
+{
+    /// <summary>Standard normal values, reproducible by seed.</summary>
+    public static Input Normal(Shape shape, uint seed = 1, float scale = 1, float shift = 0) =>
+        new(Array.ConvertAll(Tests.Values.Normal((int)shape.Count, seed), v => v * scale + shift), shape);
+
+    /// <summary>The same input without a gradient.</summary>
+    public Input Fixed => this with { Grad = false };
+
+    public Tensor ToTensor(Device device)
+    {
+        var t = Tensor.From(device, Values, Shape);
+        return Grad ? t.WithGrad() : t;
+    }
+}
+
+/// <summary>Reproducible test values.</summary>
+public static class Values
+{
+    public static float[] Normal(int count, uint seed)
+    {
+        var random = new Philox(20240917, seed);
+        var v = new float[count];
+        for (var i = 0; i < count; i++) v[i] = random.Normal((ulong)i);
+        return v;
+    }
+}

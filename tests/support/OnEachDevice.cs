@@ -1,0 +1,42 @@
+using System.Reflection;
+using Plip.Engine;
+using Xunit;
+using Xunit.Sdk;
+using Xunit.v3;
+
+namespace Plip.Tests;
+
+/// <summary>
+/// Runs a theory once for every device and, where shapes are given ("3x7"), for each of them. The method takes a device
+/// name (open it with <see cref="Devices.Open"/>) and, with shapes, an int[]. A device that is missing is reported as skipped.
+/// </summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class OnEachDeviceAttribute(params string[] shapes) : DataAttribute
+{
+    public override ValueTask<IReadOnlyCollection<ITheoryDataRow>> GetData(MethodInfo testMethod, DisposalTracker disposalTracker)
+    {
+        var rows = new List<ITheoryDataRow>();
+        foreach (var device in Devices.All)
+        {
+            if (shapes.Length == 0) rows.Add(new TheoryDataRow(device));
+            foreach (var s in shapes) rows.Add(new TheoryDataRow(device, s.Split('x').Select(int.Parse).ToArray()));
+        }
+        return ValueTask.FromResult<IReadOnlyCollection<ITheoryDataRow>>(rows);
+    }
+
+    public override bool SupportsDiscoveryEnumeration() => true;
+}
+
+/// <summary>The devices tests run on.</summary>
+public static class Devices
+{
+    /// <summary>One thread and several: the same tests must pass, and with the same bits, on both.</summary>
+    public static readonly string[] All = ["cpu", "cpu-1"];
+
+    public static Device Open(string name) => name switch
+    {
+        "cpu" => new CpuDevice(3),
+        "cpu-1" => new CpuDevice(1),
+        _ => throw new ArgumentException($"unknown device {name}"),
+    };
+}
