@@ -87,11 +87,13 @@ public sealed class Tape
     {
         if (grads.Length != node.Inputs.Length)
             throw new InvalidOperationException($"{node.Op}: its backward gave {grads.Length} gradients for {node.Inputs.Length} inputs");
+        // One tensor for several inputs: a handle for each, made before the first of them is given up.
+        for (var k = 0; k < grads.Length; k++)
+            if (grads[k] is { } g && (ReferenceEquals(g, dy) || Array.IndexOf(grads, g, 0, k) >= 0)) grads[k] = g.View(g.Shape);
         for (var k = 0; k < grads.Length; k++)
         {
             var (x, g) = (node.Inputs[k], grads[k]);
             if (g == null) continue;
-            if (ReferenceEquals(g, dy) || Array.IndexOf(grads, g, 0, k) >= 0) g = g.View(g.Shape); // shared: a handle for each
             if (!x.NeedsGrad)
             {
                 g.Release();
@@ -103,7 +105,8 @@ public sealed class Tape
             else if (x.Grad == null)
             {
                 // A leaf's gradient is added to in place later, so it must not share memory with another's.
-                x.Grad = (g.IsSole ? g : Ops.Affine(g, 1f)).Keep();
+                // A leaf that outlives the step has a gradient that does.
+                x.Grad = (!x.IsStepOwned ? g.Persist() : g.IsSole ? g : Ops.Affine(g, 1f)).Keep();
                 if (!ReferenceEquals(x.Grad, g)) g.Release();
             }
             else

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
 
@@ -34,6 +35,33 @@ public readonly struct Philox(ulong seed, uint stream, uint step = 0)
         var (a, b, c, d) = Block(element >> 2);
         return (element & 3) switch { 0 => a, 1 => b, 2 => c, _ => d };
     }
+
+    /// <summary>The bits of <see cref="RunLength"/> elements from element 4·<paramref name="block"/> on: eight counters abreast in 64-bit lanes.</summary>
+    internal unsafe void Run(ulong block, uint* to)
+    {
+        var low = Vector512.Create(0xFFFFFFFFul);
+        var counter = Vector512.Create(block) + Vector512.Create(0ul, 1, 2, 3, 4, 5, 6, 7);
+        Vector512<ulong> c0 = counter & low, c1 = counter >>> 32, c2 = Vector512.Create((ulong)step), c3 = Vector512.Create((ulong)stream);
+        uint k0 = (uint)seed, k1 = (uint)(seed >> 32);
+        for (var round = 0; round < 10; round++)
+        {
+            Vector512<ulong> p0 = c0 * M0, p1 = c2 * M1;
+            c0 = (p1 >>> 32) ^ c1 ^ Vector512.Create((ulong)k0);
+            c1 = p1 & low;
+            c2 = (p0 >>> 32) ^ c3 ^ Vector512.Create((ulong)k1);
+            c3 = p0 & low;
+            k0 += W0;
+            k1 += W1;
+        }
+        var halves = stackalloc ulong[16];
+        (c0 | (c1 << 32)).Store(halves);
+        (c2 | (c3 << 32)).Store(halves + 8);
+        var words = (ulong*)to;
+        for (var lane = 0; lane < 8; lane++) (words[2 * lane], words[2 * lane + 1]) = (halves[lane], halves[lane + 8]);
+    }
+
+    /// <summary>Elements <see cref="Run"/> fills.</summary>
+    internal const int RunLength = 32;
 
     /// <summary>Uniform in [0, 1) with 24 bits, so every value is exact in F32.</summary>
     public float Uniform(ulong element) => (Bits(element) >> 8) * (1f / (1 << 24));

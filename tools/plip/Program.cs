@@ -1,1 +1,5 @@
-Console.WriteLine("plip");
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using Plip.Tool;
+
+return CommandLine.Run(args);

@@ -13,7 +13,9 @@ public sealed unsafe class CpuDevice : Device
     internal const int Grain = 16384;
 
     private readonly ThreadTeam _team;
-    private readonly Dictionary<long, Stack<nint>> _pool = [];
+    // The lowest free address of a class is handed out first: what a program gets then depends on what is free and not on the
+    // order in which the last step gave it back, so a repeated step gets the same addresses (DESIGN 2).
+    private readonly Dictionary<long, PriorityQueue<nint, nint>> _pool = [];
     private readonly List<nint> _blocks = [];
     private long _reserved;
     private bool _disposed;
@@ -71,7 +73,7 @@ public sealed unsafe class CpuDevice : Device
     protected override nint Take(long bytes)
     {
         var size = SizeClass(bytes);
-        if (_pool.TryGetValue(size, out var free) && free.TryPop(out var block)) return block;
+        if (_pool.TryGetValue(size, out var free) && free.TryDequeue(out var block, out _)) return block;
         // 64 bytes of slack: kernels may read (never write) one vector past the end of a row.
         block = (nint)NativeMemory.AlignedAlloc((nuint)size + 64, 64);
         _blocks.Add(block);
@@ -83,8 +85,8 @@ public sealed unsafe class CpuDevice : Device
     protected override void Give(nint pointer, long bytes)
     {
         var size = SizeClass(bytes);
-        if (!_pool.TryGetValue(size, out var free)) _pool[size] = free = new Stack<nint>();
-        free.Push(pointer);
+        if (!_pool.TryGetValue(size, out var free)) _pool[size] = free = new PriorityQueue<nint, nint>();
+        free.Enqueue(pointer, pointer);
     }
 
     /// <summary>Rounds up to 2ᵏ·{4,5,6,7}/4, so ragged batches share blocks and at most a quarter is wasted.</summary>

@@ -28,19 +28,45 @@ internal static unsafe class Simd
         return p * scale;
     }
 
-    /// <summary>erf x to 1.5e-7 absolute (Abramowitz and Stegun 7.1.26).</summary>
+    /// <summary>eˣ that reaches 0: below −87.3, −∞ included, the result is exactly 0 and not the smallest normal number.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Erf(Vector512<float> x)
+    public static Vector512<float> ExpToZero(Vector512<float> x) =>
+        Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512.Create(-87.3f)), Vector512<float>.Zero, Exp(x));
+
+    /// <summary>
+    /// Φ(x), the normal distribution function, to 1e-7, and <paramref name="bell"/> = exp(−x²/2). The lower tail is taken
+    /// directly (Abramowitz and Stegun 7.1.26), not as 1 − erf, so it keeps its leading digits.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> NormalCdf(Vector512<float> x, out Vector512<float> bell)
+    {
+        var t = Vector512<float>.One / Vector512.FusedMultiplyAdd(Vector512.Abs(x), Vector512.Create(0.3275911f * 0.70710678f), Vector512<float>.One);
+        var p = Vector512.Create(0.5f * 1.061405429f);
+        p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(0.5f * -1.453152027f));
+        p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(0.5f * 1.421413741f));
+        p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(0.5f * -0.284496736f));
+        p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(0.5f * 0.254829592f)) * t;
+        bell = Exp(x * x * -0.5f);
+        var tail = p * bell;
+        return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512<float>.Zero), tail, Vector512<float>.One - tail);
+    }
+
+    /// <summary>tanh x to 2e-7 relative: (1−e⁻²ᵃ)/(1+e⁻²ᵃ) with a = |x|, and near 0, where that cancels, Cephes' polynomial in x².</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> Tanh(Vector512<float> x)
     {
         var a = Vector512.Abs(x);
-        var t = Vector512<float>.One / Vector512.FusedMultiplyAdd(a, Vector512.Create(0.3275911f), Vector512<float>.One);
-        var p = Vector512.Create(1.061405429f);
-        p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(-1.453152027f));
-        p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(1.421413741f));
-        p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(-0.284496736f));
-        p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(0.254829592f)) * t;
-        var y = Vector512<float>.One - p * Exp(-(a * a));
-        return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512<float>.Zero), -y, y);
+        var e = Exp(a * -2f);
+        var far = (Vector512<float>.One - e) / (Vector512<float>.One + e);
+        far = Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512<float>.Zero), -far, far);
+        var z = x * x;
+        var p = Vector512.Create(-5.70498872745e-3f);
+        p = Vector512.FusedMultiplyAdd(p, z, Vector512.Create(2.06390887954e-2f));
+        p = Vector512.FusedMultiplyAdd(p, z, Vector512.Create(-5.37397155531e-2f));
+        p = Vector512.FusedMultiplyAdd(p, z, Vector512.Create(1.33314422036e-1f));
+        p = Vector512.FusedMultiplyAdd(p, z, Vector512.Create(-3.33332819422e-1f));
+        var near = Vector512.FusedMultiplyAdd(p * z, x, x);
+        return Vector512.ConditionalSelect(Vector512.LessThan(a, Vector512.Create(0.625f)), near, far);
     }
 
     /// <summary>sum += x.</summary>

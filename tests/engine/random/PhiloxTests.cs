@@ -16,4 +16,17 @@ public class PhiloxTests
     [Fact]
     public void A_permutation_holds_each_index_once() =>
         Assert.Equal(Enumerable.Range(0, 1000), new Philox(7, 1).Permutation(1000).Order());
+
+    /// <summary>The eight counters abreast give what one counter after another gives, across 2³² too.</summary>
+    [Fact]
+    public unsafe void A_run_is_the_bits_of_its_elements()
+    {
+        var random = new Philox(0x9876543210ABCDEF, 5, 77);
+        var words = stackalloc uint[Philox.RunLength];
+        foreach (var block in new ulong[] { 0, 3, 0xFFFFFFFE, 0x123456789A })
+        {
+            random.Run(block, words);
+            for (var i = 0; i < Philox.RunLength; i++) Assert.Equal(random.Bits(4 * block + (ulong)i), words[i]);
+        }
+    }
 }

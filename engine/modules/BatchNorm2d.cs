@@ -1,0 +1,63 @@
+namespace Plip.Engine;
+
+/// <summary>
+/// Batch normalisation over all axes but the last. Parameters weight and bias, buffers running_mean, running_var and
+/// num_batches_tracked, as in PyTorch.
+/// </summary>
+/// <remarks>
+/// Pictures of another kind (gray ones beside coloured) must not mix their statistics with these, or evaluation suffers
+/// although the training loss is the same. Such a kind gets running statistics of its own: sets 1, 2, … with buffers
+/// running_mean_1, running_var_1, …; weight and bias are shared.
+/// </remarks>
+public sealed class BatchNorm2d : Module
+{
+    private readonly StateBuffer[] _means, _variances;
+    private readonly StateBuffer _tracked;
+    private readonly float _momentum, _eps;
+
+    /// <summary>For (…, <paramref name="channels"/>).</summary>
+    /// <param name="start">Initial weight: 0 lets a residual branch start as nothing.</param>
+    /// <param name="sets">How many sets of running statistics.</param>
+    /// <param name="momentum">Weight of the newest batch in the running statistics.</param>
+    /// <param name="eps">Added to the variance.</param>
+    public BatchNorm2d(int channels, float start = 1f, int sets = 1, float momentum = 0.1f, float eps = 1e-5f)
+    {
+        (_momentum, _eps) = (momentum, eps);
+        var shape = new Shape(channels);
+        Weight = Param("weight", shape, Init.Constant(start));
+        Bias = Param("bias", shape, Init.Zeros);
+        (_means, _variances) = (new StateBuffer[sets], new StateBuffer[sets]);
+        for (var s = 0; s < sets; s++)
+        {
+            var suffix = s == 0 ? "" : FormattableString.Invariant($"_{s}");
+            _means[s] = Buffer("running_mean" + suffix, shape, 0f);
+            _variances[s] = Buffer("running_var" + suffix, shape, 1f);
+        }
+        _tracked = Counter("num_batches_tracked");
+    }
+
+    /// <summary>γ (C).</summary>
+    public Parameter Weight { get; }
+
+    /// <summary>β (C).</summary>
+    public Parameter Bias { get; }
+
+    /// <summary>y = γ(x−μ)/√(σ²+ε) + β, then + residual and max(0, ·) where asked: one pass.</summary>
+    /// <param name="x">(…, C).</param>
+    /// <param name="relu">Clamp at zero.</param>
+    /// <param name="residual">Added before the clamp; x's shape.</param>
+    /// <param name="statistics">The set of running statistics.</param>
+    public Tensor Forward(Tensor x, bool relu = false, Tensor? residual = null, int statistics = 0)
+    {
+        if (Training && statistics == 0)
+        {
+            Span<long> count = stackalloc long[1];
+            _tracked.Value.CopyTo(count);
+            count[0]++;
+            _tracked.Value.CopyFrom<long>(count);
+        }
+        return Ops.BatchNorm(
+            x, Weight.Value, Bias.Value, _means[statistics].Value, _variances[statistics].Value,
+            Training, updateRunning: true, _momentum, _eps, relu, residual);
+    }
+}

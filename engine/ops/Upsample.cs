@@ -1,0 +1,150 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Plip.Engine;
+
+// Larger pictures (N, H, W, C).
+//   nearest   y[i, j] = x[⌊i/f⌋, ⌊j/f⌋];  dx = Σ dy over its f×f pixels
+//   bilinear  source = (i+½)·H/outH − ½, at least 0; y = the four neighbours by distance (align_corners=false, no antialiasing)
+//   backward  each input pixel gathers from the outputs that read it, in order: no two threads write one place
+//   saved     nothing
+// Cost: one pass over the larger picture; its rows are independent tasks.
+public static partial class Ops
+{
+    /// <summary>Each pixel becomes factor×factor: (N, H, W, C) → (N, H·f, W·f, C). F32.</summary>
+    /// <exception cref="ArgumentException">x is not rank 4, or factor is below 1.</exception>
+    public static Tensor UpsampleNearest2d(Tensor x, int factor)
+    {
+        Require.Rank(x, 4, "pictures (N, H, W, C)");
+        Require.That(factor >= 1, $"expected a factor of at least 1, got {factor}");
+        return Upsample(x, UpsampleAxis.Nearest(x.Shape[1], factor), UpsampleAxis.Nearest(x.Shape[2], factor), nameof(UpsampleNearest2d));
+    }
+
+    /// <summary>Bilinear interpolation by PyTorch's rule for align_corners=false: (N, H, W, C) → (N, outH, outW, C). F32.</summary>
+    /// <remarks>Also makes pictures smaller, but then skips pixels as PyTorch does without antialiasing.</remarks>
+    /// <exception cref="ArgumentException">x is not rank 4 or empty, or an output extent is below 1.</exception>
+    public static Tensor UpsampleBilinear2d(Tensor x, int outH, int outW)
+    {
+        Require.Rank(x, 4, "pictures (N, H, W, C)");
+        Require.That(outH >= 1 && outW >= 1 && x.Shape[1] >= 1 && x.Shape[2] >= 1, $"expected extents of at least 1, got {x.Shape} to {outH}x{outW}");
+        return Upsample(x, UpsampleAxis.Bilinear(x.Shape[1], outH), UpsampleAxis.Bilinear(x.Shape[2], outW), nameof(UpsampleBilinear2d));
+    }
+
+    private static Tensor Upsample(Tensor x, UpsampleAxis rows, UpsampleAxis columns, string op)
+    {
+        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], rows.Taps.Count, columns.Taps.Count, x.Shape[3]), madeBy: op);
+        y.Device.Run(cpu: cpu => UpsampleCpu.Mix(cpu, y, x, rows.Taps, columns.Taps));
+        return Tape.Record(y, [x], dy =>
+        {
+            var dx = Tensor.Empty(x.Device, x.Shape, madeBy: op);
+            dx.Device.Run(cpu: cpu => UpsampleCpu.Mix(cpu, dx, dy, rows.Turned, columns.Turned));
+            return [dx];
+        }, op: op);
+    }
+}
+
+/// <summary>For each position of the result, the positions of the source it is mixed from and their weights; and the reverse.</summary>
+internal readonly record struct UpsampleAxis(UpsampleTaps Taps, UpsampleTaps Turned)
+{
+    public static UpsampleAxis Nearest(int size, int factor)
+    {
+        var taps = new (int, float)[checked(size * factor)][];
+        for (var i = 0; i < taps.Length; i++) taps[i] = [(i / factor, 1f)];
+        return From(taps, size);
+    }
+
+    public static UpsampleAxis Bilinear(int size, int outSize)
+    {
+        var taps = new (int, float)[outSize][];
+        for (var i = 0; i < outSize; i++)
+        {
+            var at = Math.Max(0, (i + 0.5) * size / outSize - 0.5);
+            var low = Math.Min((int)at, size - 1);
+            var high = (float)(at - low);
+            taps[i] = low == size - 1 || high == 0 ? [(low, 1f)] : [(low, 1 - high), (low + 1, high)];
+        }
+        return From(taps, size);
+    }
+
+    private static UpsampleAxis From((int At, float Weight)[][] taps, int size)
+    {
+        var turned = new List<(int, float)>[size];
+        for (var i = 0; i < size; i++) turned[i] = [];
+        for (var i = 0; i < taps.Length; i++)
+            foreach (var (at, weight) in taps[i]) turned[at].Add((i, weight));
+        return new UpsampleAxis(new UpsampleTaps(taps), new UpsampleTaps(turned));
+    }
+}
+
+/// <summary>Lists of (position, weight), one after another.</summary>
+internal sealed class UpsampleTaps
+{
+    public UpsampleTaps(IReadOnlyList<IReadOnlyList<(int At, float Weight)>> lists)
+    {
+        Start = new int[lists.Count + 1];
+        for (var i = 0; i < lists.Count; i++) Start[i + 1] = Start[i] + lists[i].Count;
+        (At, Weight) = (new int[Start[^1]], new float[Start[^1]]);
+        for (var i = 0; i < lists.Count; i++)
+            for (var k = 0; k < lists[i].Count; k++) (At[Start[i] + k], Weight[Start[i] + k]) = lists[i][k];
+    }
+
+    /// <summary>Number of lists.</summary>
+    public int Count => Start.Length - 1;
+
+    /// <summary>List i runs from Start[i] to Start[i + 1].</summary>
+    public int[] Start { get; }
+
+    /// <summary>Position of each tap in the source.</summary>
+    public int[] At { get; }
+
+    /// <summary>Weight of each tap.</summary>
+    public float[] Weight { get; }
+}
+
+file static unsafe class UpsampleCpu
+{
+    /// <summary>y[i, j] = Σ rows[i] Σ columns[j] weight·weight·x: forward, and with the turned taps backward.</summary>
+    public static void Mix(CpuDevice cpu, Tensor y, Tensor x, UpsampleTaps rows, UpsampleTaps columns)
+    {
+        float* py = y.F32, px = x.F32;
+        int h = x.Shape[1], w = x.Shape[2], c = x.Shape[3];
+        long outH = rows.Count, outW = columns.Count, larger = Math.Max(outH * outW, (long)h * w) * c;
+        cpu.ForRange(y.Shape[0] * outH, Math.Max(1, CpuDevice.Grain * outH / Math.Max(1, larger)), (from, to) =>
+        {
+            for (var r = from; r < to; r++) MixRow(py + r * outW * c, px + r / outH * h * w * c, rows, (int)(r % outH), columns, w, c);
+        });
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void MixRow(float* o, float* picture, UpsampleTaps rows, int row, UpsampleTaps columns, nint w, nint c)
+    {
+        int a0 = rows.Start[row], a1 = rows.Start[row + 1];
+        fixed (int* rowAt = rows.At, columnAt = columns.At)
+        fixed (float* rowWeight = rows.Weight, columnWeight = columns.Weight)
+        {
+            for (var j = 0; j < columns.Count; j++, o += c)
+            {
+                int b0 = columns.Start[j], b1 = columns.Start[j + 1];
+                nint i = 0;
+                for (; i <= c - 16; i += 16)
+                {
+                    Vector512<float> sum = default;
+                    for (var a = a0; a < a1; a++)
+                        for (var b = b0; b < b1; b++)
+                        {
+                            var weight = Vector512.Create(rowWeight[a] * columnWeight[b]);
+                            sum = Vector512.FusedMultiplyAdd(Vector512.Load(picture + (rowAt[a] * w + columnAt[b]) * c + i), weight, sum);
+                        }
+                    sum.Store(o + i);
+                }
+                for (; i < c; i++)
+                {
+                    var sum = 0f;
+                    for (var a = a0; a < a1; a++)
+                        for (var b = b0; b < b1; b++) sum += picture[(rowAt[a] * w + columnAt[b]) * c + i] * (rowWeight[a] * columnWeight[b]);
+                    o[i] = sum;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+using Plip.Data;
+
+namespace Plip.Configs;
+
+/// <summary>The update rule.</summary>
+public enum OptimizerKind
+{
+    /// <summary>Adan: the paper's.</summary>
+    Adan,
+
+    /// <summary>AdamW.</summary>
+    AdamW,
+
+    /// <summary>SGD with momentum.</summary>
+    Sgd,
+}
+
+/// <summary>How the learning rate moves after warm-up.</summary>
+public enum ScheduleKind
+{
+    /// <summary>×0.1 at each milestone: the paper's.</summary>
+    MultiStep,
+
+    /// <summary>Half a cosine to zero.</summary>
+    Cosine,
+
+    /// <summary>Constant.</summary>
+    Constant,
+}
+
+/// <summary>Optimiser, schedule, batches, augmentation, and how often to look.</summary>
+public sealed record TrainingConfig
+{
+    /// <summary>Passes over the pictures; ignored where <see cref="Steps"/> is given.</summary>
+    public double Epochs { get; set; } = 70;
+
+    /// <summary>Optimiser steps; 0 leaves it to <see cref="Epochs"/>.</summary>
+    public long Steps { get; set; }
+
+    /// <summary>Pairs in a batch.</summary>
+    public int BatchSize { get; set; } = 128;
+
+    /// <summary>Batches whose gradients are averaged before a step; the contrast stays within a batch.</summary>
+    public int Accumulation { get; set; } = 1;
+
+    /// <summary>Batch composition.</summary>
+    public BatchKind Sampler { get; set; } = BatchKind.Random;
+
+    /// <summary>Pictures of an identity in a batch, with the PxK sampler.</summary>
+    public int ImagesPerIdentity { get; set; } = 4;
+
+    /// <summary>Update rule.</summary>
+    public OptimizerKind Optimizer { get; set; } = OptimizerKind.Adan;
+
+    /// <summary>Base learning rate.</summary>
+    public float LearningRate { get; set; } = 0.002f;
+
+    /// <summary>Factor on the learning rate of the text encoder.</summary>
+    public float TextLearningRateScale { get; set; } = 0.1f;
+
+    /// <summary>Decoupled weight decay; vectors (biases, norms) get none.</summary>
+    public float WeightDecay { get; set; } = 0.02f;
+
+    /// <summary>Linear warm-up, as a share of all steps (the paper's 10 of 70 epochs are 0.143).</summary>
+    public double Warmup { get; set; } = 10.0 / 70;
+
+    /// <summary>Schedule after warm-up.</summary>
+    public ScheduleKind Schedule { get; set; } = ScheduleKind.MultiStep;
+
+    /// <summary>Where MultiStep multiplies by 0.1, as shares of all steps (epochs 30 and 50 of 70).</summary>
+    public double[] Milestones { get; set; } = [30.0 / 70, 50.0 / 70];
+
+    /// <summary>Largest global gradient norm; 0 for none.</summary>
+    public float ClipNorm { get; set; }
+
+    /// <summary>Decay of the averaged weights that are evaluated and saved as best; 0 for none.</summary>
+    public float Ema { get; set; }
+
+    /// <summary>Random shift in pixels, each axis, edge padded.</summary>
+    public int Shift { get; set; }
+
+    /// <summary>Probability of a horizontal flip.</summary>
+    public float Flip { get; set; } = 0.5f;
+
+    /// <summary>Seed of initial weights, order, augmentation, masking and dropout.</summary>
+    public ulong Seed { get; set; } = 1;
+
+    /// <summary>Validate (and save) every so many steps; 0 once an epoch.</summary>
+    public long ValidateEvery { get; set; }
+
+    /// <summary>Threads that decode ahead.</summary>
+    public int Workers { get; set; } = 1;
+
+    internal void Validate()
+    {
+        ConfigException.Require(Steps > 0 || Epochs > 0, "training.epochs", Epochs, "a positive number (or training.steps)");
+        ConfigException.Require(BatchSize >= 2, "training.batchSize", BatchSize, "2 or more: the contrast needs pairs to tell apart");
+        ConfigException.Require(Accumulation >= 1, "training.accumulation", Accumulation, "1 or more");
+        ConfigException.Require(LearningRate > 0 && float.IsFinite(LearningRate), "training.learningRate", LearningRate, "a positive number");
+        ConfigException.Require(Warmup is >= 0 and < 1, "training.warmup", Warmup, "a share of all steps, from 0 to below 1");
+        ConfigException.Require(Milestones.All(m => m is > 0 and < 1), "training.milestones", string.Join(", ", Milestones), "shares of all steps, between 0 and 1");
+        ConfigException.Require(Ema is >= 0 and < 1, "training.ema", Ema, "0 (off) to below 1");
+        ConfigException.Require(Flip is >= 0 and <= 1, "training.flip", Flip, "a probability");
+        ConfigException.Require(ImagesPerIdentity >= 1 && (Sampler == BatchKind.Random || BatchSize % ImagesPerIdentity == 0),
+            "training.imagesPerIdentity", ImagesPerIdentity, $"a divisor of the batch size {BatchSize}");
+        ConfigException.Require(Workers is >= 1 and <= 256, "training.workers", Workers, "1 to 256");
+    }
+}

@@ -1,0 +1,185 @@
+using Plip.Configs;
+using Plip.Engine;
+
+namespace Plip.Encoders;
+
+/// <summary>How the text's global embedding is taken from the hidden states.</summary>
+public enum TextPooling
+{
+    /// <summary>Mean over the tokens: the paper's.</summary>
+    Mean,
+
+    /// <summary>tanh of a dense layer on [CLS]: the released checkpoint's.</summary>
+    Pooler,
+}
+
+/// <summary>BERT of any size.</summary>
+public sealed record BertConfig
+{
+    /// <summary>Transformer blocks.</summary>
+    public int Layers { get; set; } = 12;
+
+    /// <summary>Hidden width, and the width of the joint embedding.</summary>
+    public int Width { get; set; } = 768;
+
+    /// <summary>Attention heads.</summary>
+    public int Heads { get; set; } = 12;
+
+    /// <summary>Width inside the feed-forward part; 0 is four times <see cref="Width"/>.</summary>
+    public int Intermediate { get; set; }
+
+    /// <summary>Longest caption in tokens, [CLS] and [SEP] included.</summary>
+    public int MaxTokens { get; set; } = 64;
+
+    /// <summary>Length of the table of position embeddings (BERT-base has 512).</summary>
+    public int Positions { get; set; } = 512;
+
+    /// <summary>Word pieces; 0 takes the vocabulary's size when the model is built.</summary>
+    public int VocabularySize { get; set; }
+
+    /// <summary>The embeddings and the first so many blocks are frozen (the paper trains the last 5 of 12); 0 trains everything.</summary>
+    public int FrozenLayers { get; set; }
+
+    /// <summary>Pooling.</summary>
+    public TextPooling Pooling { get; set; } = TextPooling.Mean;
+
+    /// <summary>Dropout after embeddings, attention's output and the feed-forward part.</summary>
+    public float Dropout { get; set; } = 0.1f;
+
+    internal int Inner => Intermediate > 0 ? Intermediate : 4 * Width;
+
+    internal void Validate()
+    {
+        ConfigException.Require(Layers is >= 1 and <= 96, "text.layers", Layers, "1 to 96");
+        ConfigException.Require(Heads >= 1 && Width >= 1 && Width % Heads == 0, "text.heads", Heads, $"a divisor of text.width, {Width}");
+        ConfigException.Require(MaxTokens >= 3 && MaxTokens <= Positions, "text.maxTokens", MaxTokens, $"3 to text.positions, {Positions}");
+        ConfigException.Require(FrozenLayers >= 0 && FrozenLayers <= Layers, "text.frozenLayers", FrozenLayers, $"0 to text.layers, {Layers}");
+        ConfigException.Require(Dropout is >= 0 and < 1, "text.dropout", Dropout, "0 to below 1");
+    }
+}
+
+/// <summary>A batch of token sequences, packed: no padding, so a short caption costs what it is long (DESIGN 3).</summary>
+/// <param name="Ids">I32 (T): all sequences, one after the other.</param>
+/// <param name="Positions">I32 (T): each token's place in its sequence.</param>
+/// <param name="Offsets">I32 (B+1): where each sequence begins; the last is T.</param>
+public sealed record PackedText(Tensor Ids, Tensor Positions, Tensor Offsets)
+{
+    /// <summary>Uploads sequences given as packed ids and their offsets.</summary>
+    public static PackedText From(Device device, ReadOnlySpan<int> ids, ReadOnlySpan<int> offsets)
+    {
+        var positions = new int[ids.Length];
+        for (var b = 0; b + 1 < offsets.Length; b++)
+            for (var i = offsets[b]; i < offsets[b + 1]; i++) positions[i] = i - offsets[b];
+        return new PackedText(
+            Tensor.From(device, ids, new Shape(ids.Length)),
+            Tensor.From(device, positions, new Shape(ids.Length)),
+            Tensor.From(device, offsets, new Shape(offsets.Length)));
+    }
+
+    /// <summary>Number of sequences.</summary>
+    public int Count => (int)Offsets.Count - 1;
+}
+
+/// <summary>BERT (Devlin et al., arXiv:1810.04805), post-LN, over packed sequences; keys are Hugging Face's.</summary>
+public sealed class Bert : Module
+{
+    private readonly Embedding _words, _positions, _types;
+    private readonly LayerNorm _norm;
+    private readonly ModuleList<BertLayer> _layers;
+    private readonly Linear? _pooler;
+    private readonly BertConfig _config;
+
+    /// <summary>A text encoder.</summary>
+    /// <exception cref="ArgumentException">The vocabulary size is not set.</exception>
+    public Bert(BertConfig config)
+    {
+        if (config.VocabularySize < 1) throw new ArgumentException("Bert: text.vocabularySize must be set from the vocabulary before the encoder is built");
+        _config = config;
+        _words = Child("embeddings.word_embeddings", new Embedding(config.VocabularySize, config.Width));
+        _positions = Child("embeddings.position_embeddings", new Embedding(config.Positions, config.Width));
+        _types = Child("embeddings.token_type_embeddings", new Embedding(2, config.Width));
+        _norm = Child("embeddings.LayerNorm", new LayerNorm(config.Width, BertLayer.Epsilon));
+        _layers = Child("encoder.layer", new ModuleList<BertLayer>(
+            Enumerable.Range(0, config.Layers).Select(_ => new BertLayer(config.Width, config.Heads, config.Inner, config.Dropout))));
+        if (config.Pooling == TextPooling.Pooler) _pooler = Child("pooler.dense", new Linear(config.Width, config.Width, init: BertLayer.Start));
+    }
+
+    /// <summary>Hidden states (T, C) of the packed tokens.</summary>
+    public Tensor Forward(PackedText text, DropoutStream dropout)
+    {
+        // Token type 0 everywhere: its row is a vector added to all tokens.
+        var type = Ops.Reshape(Ops.Slice(_types.Weight.Value, 0, 0, 1), _config.Width);
+        var x = Ops.Add(_words.Forward(text.Ids), _positions.Forward(text.Positions));
+        x = Ops.Add(x, Ops.BroadcastRows(type, x.Shape));
+        x = dropout.Apply(_norm.Forward(x), Training ? _config.Dropout : 0);
+        foreach (var layer in _layers) x = layer.Forward(x, text.Offsets, dropout);
+        return x;
+    }
+
+    /// <summary>Global embeddings (B, C) from hidden states.</summary>
+    public Tensor Pool(Tensor hidden, PackedText text)
+    {
+        if (_pooler == null) return Ops.SegmentMean(hidden, text.Offsets);
+        var first = text.Offsets.ToArray<int>()[..text.Count];
+        return Ops.Tanh(_pooler.Forward(Ops.GatherRows(hidden, Tensor.From(hidden.Device, first, new Shape(first.Length)))));
+    }
+
+    /// <summary>True for the parameters that the configuration freezes: embeddings and the first blocks.</summary>
+    /// <param name="name">The name relative to this module.</param>
+    public bool IsFrozen(string name)
+    {
+        if (_config.FrozenLayers == 0) return false;
+        if (name.StartsWith("embeddings.", StringComparison.Ordinal)) return true;
+        const string prefix = "encoder.layer.";
+        return name.StartsWith(prefix, StringComparison.Ordinal)
+            && int.Parse(name[prefix.Length..name.IndexOf('.', prefix.Length)], System.Globalization.CultureInfo.InvariantCulture) < _config.FrozenLayers;
+    }
+}
+
+/// <summary>One transformer block, post-LN: attention and feed-forward, each added to its input and normalised.</summary>
+public sealed class BertLayer : Module
+{
+    internal const float Epsilon = 1e-12f; // BERT's own, not the usual 1e-5
+
+    private readonly Linear _query, _key, _value, _attention, _intermediate, _output;
+    private readonly LayerNorm _attentionNorm, _outputNorm;
+    private readonly int _heads;
+    private readonly float _dropout;
+
+    /// <summary>A block.</summary>
+    public BertLayer(int width, int heads, int inner, float dropout)
+    {
+        (_heads, _dropout) = (heads, dropout);
+        _query = Child("attention.self.query", new Linear(width, width, init: Start));
+        _key = Child("attention.self.key", new Linear(width, width, init: Start));
+        _value = Child("attention.self.value", new Linear(width, width, init: Start));
+        _attention = Child("attention.output.dense", new Linear(width, width, init: Start));
+        _attentionNorm = Child("attention.output.LayerNorm", new LayerNorm(width, Epsilon));
+        _intermediate = Child("intermediate.dense", new Linear(width, inner, init: Start));
+        _output = Child("output.dense", new Linear(inner, width, init: Start));
+        _outputNorm = Child("output.LayerNorm", new LayerNorm(width, Epsilon));
+    }
+
+    internal static Init Start => Init.Normal(0.02f);
+
+    /// <summary>(T, C) packed tokens to the same shape.</summary>
+    public Tensor Forward(Tensor x, Tensor offsets, DropoutStream dropout)
+    {
+        var p = Training ? _dropout : 0f;
+        var a = Ops.Attention(_query.Forward(x), _key.Forward(x), _value.Forward(x), offsets, _heads);
+        x = _attentionNorm.Forward(Ops.Add(dropout.Apply(_attention.Forward(a), p), x));
+        var h = _output.Forward(Ops.Gelu(_intermediate.Forward(x)));
+        return _outputNorm.Forward(Ops.Add(dropout.Apply(h, p), x));
+    }
+}
+
+/// <summary>Hands each dropout of a step a random stream of its own, by order of use: a function of (seed, step) alone.</summary>
+public sealed class DropoutStream(ulong seed, uint step)
+{
+    // Streams above this are dropout's; the loader's and the initialisers' lie below (Philox streams never collide).
+    private const uint First = 0xD0000000;
+    private uint _next;
+
+    /// <summary>x with elements dropped at probability p and the rest scaled by 1/(1−p); x itself at p = 0.</summary>
+    public Tensor Apply(Tensor x, float p) => p <= 0 ? x : Ops.Dropout(x, p, new Philox(seed, First + _next++, step));
+}

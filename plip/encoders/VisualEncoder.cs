@@ -1,0 +1,49 @@
+using System.Text.Json.Serialization;
+using Plip.Configs;
+using Plip.Engine;
+
+namespace Plip.Encoders;
+
+/// <summary>
+/// Configuration of a picture encoder, chosen by its declared "type". A new backbone is a file with a record and an
+/// encoder, and one line here.
+/// </summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "type")]
+[JsonDerivedType(typeof(ModifiedResNetConfig), "modified-resnet")]
+public abstract record VisualConfig
+{
+    /// <summary>Builds the encoder; it has no memory until its store is materialised.</summary>
+    /// <param name="image">The pictures it will see.</param>
+    /// <param name="embedding">Width of its global embedding.</param>
+    public abstract VisualEncoder Build(ImageConfig image, int embedding);
+
+    internal abstract void Validate(ImageConfig image);
+}
+
+/// <summary>A picture encoder with four stages of maps, as the colorization task needs them, and a global embedding.</summary>
+public abstract class VisualEncoder : Module
+{
+    /// <summary>Channels of the four stages.</summary>
+    public abstract IReadOnlyList<int> StageChannels { get; }
+
+    /// <summary>The four stage maps F1..F4, (N, H/4, W/4, C1) to (N, H/32, W/32, C4), of pictures (N, H, W, 3).</summary>
+    /// <param name="images">Normalised pictures.</param>
+    /// <param name="pass">Whose batch statistics are used: the gray pass must not touch those of the colour pass.</param>
+    public abstract Tensor[] Stages(Tensor images, VisualPass pass = VisualPass.Colour);
+
+    /// <summary>The global embedding (N, D) from F4.</summary>
+    public abstract Tensor Embed(Tensor lastStage);
+
+    /// <summary>Pictures (N, H, W, 3) to embeddings (N, D), not normalised.</summary>
+    public Tensor Forward(Tensor images) => Embed(Stages(images)[3]);
+}
+
+/// <summary>The two kinds of pictures that go through one encoder; each has running statistics of its own.</summary>
+public enum VisualPass
+{
+    /// <summary>Colour pictures: contrast and attribute prediction.</summary>
+    Colour = 0,
+
+    /// <summary>Gray pictures: colorization.</summary>
+    Gray = 1,
+}

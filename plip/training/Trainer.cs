@@ -1,0 +1,225 @@
+using System.Diagnostics;
+using Plip.Configs;
+using Plip.Data;
+using Plip.Engine;
+using Plip.Evaluation;
+using Plip.Model;
+using Plip.Tasks;
+using Plip.Text;
+
+namespace Plip.Training;
+
+/// <summary>What to train on and where to leave the results.</summary>
+public sealed record TrainerOptions
+{
+    /// <summary>Training pictures.</summary>
+    public required PersonDataset Train { get; init; }
+
+    /// <summary>Validation pictures: other identities than the training's and never the test split; null for none.</summary>
+    public PersonDataset? Validation { get; init; }
+
+    /// <summary>Folder for metrics.jsonl and checkpoints/{best,last}.</summary>
+    public required string Folder { get; init; }
+
+    /// <summary>Go on from checkpoints/last.</summary>
+    public bool Resume { get; init; }
+
+    /// <summary>Bytes for keeping resized pictures between epochs.</summary>
+    public long CacheBytes { get; init; } = 1L << 30;
+
+    /// <summary>Called after every step, on the training thread.</summary>
+    public Action<TrainingProgress>? Progress { get; init; }
+
+    /// <summary>Called with what a user should know: a damaged checkpoint that was passed over, say.</summary>
+    public Action<string>? Warning { get; init; }
+}
+
+/// <summary>
+/// Trains a model with all its tasks. The same configuration, data and seed give the same bits, for any number of
+/// threads, whether or not the run was interrupted: everything random is a function of (seed, step).
+/// </summary>
+/// <example><code>
+/// using var device = new CpuDevice();
+/// var data = PersonDataset.Load("world");
+/// using var trainer = new Trainer(device, ConfigFile.Load("plip-tiny"), Vocabulary.Learn(captions, 1000), new() { Train = data, Folder = "out" });
+/// trainer.Run();
+/// </code></example>
+public sealed class Trainer : IDisposable
+{
+    private readonly Device _device;
+    private readonly TrainerOptions _options;
+    private readonly CaptionEncoder _captions;
+    private readonly Optimizer _optimizer;
+    private readonly Ema? _ema;
+    private readonly MaskingCurriculum _curriculum;
+    private readonly RunFolder _folder;
+    private TrainerState _state = new();
+    private ValidationFigures? _latest;
+
+    /// <summary>Builds the model and its optimiser, or reads them from the last checkpoint.</summary>
+    /// <param name="device">Where to train.</param>
+    /// <param name="config">The configuration; its text.vocabularySize is set from the vocabulary.</param>
+    /// <param name="vocabulary">Word pieces.</param>
+    /// <param name="options">Data and folder.</param>
+    /// <exception cref="ConfigException">Resuming with another configuration than the checkpoint's.</exception>
+    public Trainer(Device device, PlipConfig config, Vocabulary vocabulary, TrainerOptions options)
+    {
+        (_device, _options) = (device, options);
+        config = config with { Text = config.Text with { VocabularySize = vocabulary.Size } };
+        config.Validate();
+        Model = new PlipModel(config);
+        Vocabulary = vocabulary;
+        Store = Model.Materialize(device);
+        _optimizer = Recipe.Optimizer(config.Training, Store);
+        _ema = config.Training.Ema > 0 ? new Ema(Store, config.Training.Ema) : null;
+        _captions = new CaptionEncoder(new CaptionTokenizer(vocabulary));
+        _curriculum = MaskingCurriculum.Parse(config.Tasks.Iap.Curriculum);
+        _folder = new RunFolder(options.Folder, options.Warning);
+        if (options.Resume) _state = _folder.Resume(config, vocabulary, Store, _optimizer, _ema);
+    }
+
+    /// <summary>The model being trained.</summary>
+    public PlipModel Model { get; }
+
+    /// <summary>Its memory.</summary>
+    public ParameterStore Store { get; }
+
+    /// <summary>Its words.</summary>
+    public Vocabulary Vocabulary { get; }
+
+    /// <summary>Optimiser steps done.</summary>
+    public long Step => _state.Step;
+
+    /// <summary>Trains to the end of the plan, or until cancelled: then the run is saved and can be resumed.</summary>
+    /// <param name="until">Stop (and save) after this many optimiser steps in all; 0 for the plan's end.</param>
+    /// <param name="cancellation">Checked between steps.</param>
+    /// <returns>True when the plan was finished.</returns>
+    /// <exception cref="DivergedException">A loss or gradient is not finite; nothing was updated with it.</exception>
+    /// <exception cref="DataException">A picture or caption cannot be used; names the file and entry.</exception>
+    public bool Run(long until = 0, CancellationToken cancellation = default)
+    {
+        var config = Model.Config;
+        var settings = BatchSettings(config, _options.CacheBytes);
+        var sampler = new IdentityBatchSampler(_options.Train, settings.BatchSize, settings.Seed, settings.Kind, settings.ImagesPerIdentity);
+        var plan = TrainingPlan.For(config.Training, sampler.BatchesPerEpoch);
+        using var loader = new BatchLoader(
+            _options.Train, _captions, settings, batch => _curriculum.At(plan.Progress(batch)), startStep: _state.Step * plan.Accumulation);
+        var schedule = Recipe.Schedule(config.Training, plan.TotalSteps);
+        var end = until > 0 ? Math.Min(until, plan.TotalSteps) : plan.TotalSteps;
+        var runner = new StepRunner(Model, _device);
+        using var log = new MetricsLog(_folder.Metrics, _options.Resume ? _state.Step : null);
+        var speed = new Speed();
+        Model.Train();
+        while (_state.Step < end)
+        {
+            if (cancellation.IsCancellationRequested)
+            {
+                SaveLast();
+                return false;
+            }
+            var (losses, norm, rate) = Update(loader, runner, schedule, cancellation);
+            var seen = speed.Tick(config.Training.BatchSize * config.Training.Accumulation);
+            log.Write("train", _state.Step, [.. losses.Tasks.Select(t => KeyValuePair.Create(t.Key, t.Value)),
+                new("loss", losses.Total), new("learning_rate", rate), new("gradient_norm", norm)]);
+            if (_state.Step % plan.ValidateEvery == 0 || _state.Step == plan.TotalSteps) Validate(log);
+            _options.Progress?.Invoke(new TrainingProgress(
+                _state.Step, plan.TotalSteps, plan.Epoch(_state.Step - 1), losses.Total, losses.Tasks, rate, norm, seen,
+                speed.Remaining(plan.TotalSteps - _state.Step), _latest));
+        }
+        if (_state.Step % plan.ValidateEvery != 0 && _state.Step != plan.TotalSteps) SaveLast();
+        return _state.Step == plan.TotalSteps;
+    }
+
+    private (StepLosses Losses, double Norm, float Rate) Update(BatchLoader loader, StepRunner runner, ILearningRate schedule, CancellationToken cancellation)
+    {
+        var training = Model.Config.Training;
+        Store.ZeroGrad();
+        var parts = new StepLosses[training.Accumulation];
+        for (var i = 0; i < parts.Length; i++)
+        {
+            // Not cancellable: a step that has begun is finished, so that what is saved is a whole number of steps.
+            using var batch = loader.Next();
+            parts[i] = runner.Run(batch, 1f / training.Accumulation);
+            foreach (var (task, loss) in parts[i].Tasks)
+                if (!double.IsFinite(loss)) throw new DivergedException($"the loss of task {task}", _state.Step, _folder.LastGood);
+        }
+        var norm = GradientClip.Measure(Store, training.ClipNorm > 0 ? training.ClipNorm : double.PositiveInfinity);
+        if (!norm.IsFinite) throw new DivergedException("the gradient", _state.Step, _folder.LastGood);
+        var rate = schedule.At(_state.Step);
+        _optimizer.Step(rate, norm.Scale);
+        _ema?.Update();
+        _state = _state with { Step = _state.Step + 1 };
+        return (StepLosses.Mean(parts), norm.Norm, rate);
+    }
+
+    /// <summary>Scores the validation split with the weights that would be saved, keeps the best, saves the last.</summary>
+    private void Validate(MetricsLog log)
+    {
+        if (_options.Validation is { } validation)
+        {
+            using (_ema?.Swap())
+            {
+                Model.Eval();
+                var figures = Embedder.Retrieve(_device, Model, _captions, validation, "text→image, validation split");
+                _latest = new ValidationFigures(_state.Step, figures.Outcome.Figures.R1, figures.Outcome.Figures.Map, figures.MeanTextCosine);
+                if (_latest.Map >= _state.BestMap)
+                {
+                    _state = _state with { BestMap = _latest.Map, BestStep = _state.Step };
+                    _folder.SaveBest(Model.Config, Vocabulary, Store, _state);
+                }
+                Model.Train();
+            }
+            log.Write("validation", _state.Step, [new("r1", _latest.R1), new("map", _latest.Map), new("text_cosine", _latest.MeanCosine)]);
+        }
+        else
+        {
+            // Without a validation split the latest is the best there is.
+            using (_ema?.Swap()) _folder.SaveBest(Model.Config, Vocabulary, Store, _state);
+        }
+        SaveLast();
+    }
+
+    private void SaveLast() => _folder.SaveLast(Model.Config, Vocabulary, Store, _optimizer, _ema, _state);
+
+    private static BatchSettings BatchSettings(PlipConfig config, long cacheBytes) => new()
+    {
+        BatchSize = config.Training.BatchSize,
+        MaxTokens = config.Text.MaxTokens,
+        Image = config.Image.ToSettings(config.Training.Flip, config.Training.Shift),
+        Seed = config.Training.Seed,
+        Kind = config.Training.Sampler,
+        ImagesPerIdentity = config.Training.ImagesPerIdentity,
+        Workers = config.Training.Workers,
+        CacheBytes = cacheBytes,
+    };
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _optimizer.Dispose();
+        _ema?.Dispose();
+        Store.Dispose();
+    }
+
+    /// <summary>Pictures per second over about the last twenty steps.</summary>
+    private sealed class Speed
+    {
+        private readonly Queue<(long Time, int Images)> _recent = new();
+        private long _last = Stopwatch.GetTimestamp();
+        private double _secondsPerStep;
+
+        public double Tick(int images)
+        {
+            var now = Stopwatch.GetTimestamp();
+            _secondsPerStep = _secondsPerStep == 0 ? Stopwatch.GetElapsedTime(_last, now).TotalSeconds : 0.95 * _secondsPerStep + 0.05 * Stopwatch.GetElapsedTime(_last, now).TotalSeconds;
+            _last = now;
+            _recent.Enqueue((now, images));
+            if (_recent.Count > 20) _recent.Dequeue();
+            var (first, _) = _recent.Peek();
+            var seconds = Stopwatch.GetElapsedTime(first, now).TotalSeconds;
+            return seconds > 0 ? _recent.Skip(1).Sum(r => r.Images) / seconds : 0;
+        }
+
+        public TimeSpan Remaining(long steps) => TimeSpan.FromSeconds(Math.Min(_secondsPerStep * steps, 1e8));
+    }
+}

@@ -1,0 +1,52 @@
+using CsCheck;
+using Plip.Engine;
+using Xunit;
+
+namespace Plip.Tests.Engine;
+
+public class ArgMaxTests
+{
+    [Fact]
+    public void Finds_the_first_of_the_largest()
+    {
+        using var d = new CpuDevice(2);
+        // Few different values, so that ties are the rule.
+        (from rows in Gen.Int[1, 9]
+         from cols in Gen.Int[1, 70]
+         from values in Gen.Int[-3, 3].Array[rows * cols]
+         select (rows, cols, values)).Sample(c =>
+        {
+            using var step = d.BeginStep();
+            var x = Array.ConvertAll(c.values, v => (float)v);
+            var expected = Enumerable.Range(0, c.rows).Select(r =>
+            {
+                var row = x[(r * c.cols)..((r + 1) * c.cols)];
+                return Array.IndexOf(row, row.Max());
+            });
+            Assert.Equal(expected, Ops.ArgMax(Tensor.From(d, x, new(c.rows, c.cols))).ToArray<int>());
+        }, iter: 200, threads: 1);
+    }
+
+    /// <summary>The traps: −∞ everywhere, and a NaN, which counts as the largest so that it cannot hide.</summary>
+    [Theory, OnEachDevice("2", "16", "40")]
+    public void Infinities_and_NaNs_have_a_place(string device, int[] size)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep();
+        var row = Enumerable.Repeat(float.NegativeInfinity, size[0]).ToArray();
+        Assert.Equal([0], Ops.ArgMax(Tensor.From(d, row, new(1, row.Length))).ToArray<int>());
+        row[0] = float.PositiveInfinity;
+        row[^1] = float.NaN;
+        Assert.Equal([row.Length - 1], Ops.ArgMax(Tensor.From(d, row, new(1, row.Length))).ToArray<int>());
+    }
+
+    [Fact]
+    public void Asking_for_its_gradient_names_it()
+    {
+        using var d = new CpuDevice(1);
+        using var step = d.BeginStep();
+        var y = Ops.ArgMax(Input.Normal(new(1, 5)).ToTensor(d));
+        var e = Assert.Throws<NotSupportedException>(() => y.Backward());
+        Assert.Equal("ArgMax has no gradient. Compute it under step.NoGrad(), or from a tensor that needs none.", e.Message);
+    }
+}

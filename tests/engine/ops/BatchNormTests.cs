@@ -1,0 +1,144 @@
+using Plip.Engine;
+using Xunit;
+
+namespace Plip.Tests.Engine;
+
+public class BatchNormTests
+{
+    // 3 and 8 channels fold several rows into a vector, 130 has a scalar tail, 300 rows of 16 fill whole vectors.
+    [Theory, OnEachDevice("2x1", "7x3", "21x8", "300x16", "5x64", "3x130")]
+    public void Training_matches_the_formula(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        var (mean, variance) = Running(d, shape[1]);
+        Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, training: true),
+            x => Oracle(x[0], x[1], x[2], null, null, null, false), Inputs(shape, false), 1e-4);
+    }
+
+    [Theory, OnEachDevice("7x3", "21x8", "5x64", "3x130")]
+    public void Relu_and_residual_are_part_of_the_pass(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        var (mean, variance) = Running(d, shape[1]);
+        Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, true, relu: true),
+            x => Oracle(x[0], x[1], x[2], null, null, null, true), Inputs(shape, false), 1e-4);
+        Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, true, relu: true, residual: t[3]),
+            x => Oracle(x[0], x[1], x[2], x[3], null, null, true), Inputs(shape, true), 1e-4);
+        Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, true, residual: t[3]),
+            x => Oracle(x[0], x[1], x[2], x[3], null, null, false), Inputs(shape, true), 1e-4);
+    }
+
+    [Theory, OnEachDevice("1x3", "21x8", "3x130")]
+    public void Evaluation_uses_the_running_statistics_and_has_a_gradient(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        var (mean, variance) = Running(d, shape[1]);
+        var (m, v) = (Wide(mean), Wide(variance));
+        Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, false, relu: true, residual: t[3]),
+            x => Oracle(x[0], x[1], x[2], x[3], m, v, true), Inputs(shape, true), 1e-4);
+        Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, false),
+            x => Oracle(x[0], x[1], x[2], null, m, v, false), Inputs(shape, false), 1e-4);
+        Assert.Equal(m, Wide(mean));
+        Assert.Equal(v, Wide(variance));
+    }
+
+    /// <summary>Many blocks: their statistics are merged, and the running ones move by PyTorch's rule.</summary>
+    [Theory, OnEachDevice]
+    public void Running_statistics_move_only_when_asked(string device)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep(recordGradients: false);
+        const int rows = 20011, cols = 5;
+        var x = Input.Normal(new(rows, cols), 1, 3f, 2f);
+        var (mean, variance) = Running(d, cols);
+        var (m, v) = (Wide(mean), Wide(variance));
+        var (gamma, beta) = (Ops.Full(d, new(cols), 1f), Tensor.Zeros(d, new(cols)));
+
+        Ops.BatchNorm(x.ToTensor(d), gamma, beta, mean, variance, true, updateRunning: false);
+        Assert.Equal(m, Wide(mean));
+        Assert.Equal(v, Wide(variance));
+
+        Ops.BatchNorm(x.ToTensor(d), gamma, beta, mean, variance, true, momentum: 0.3f);
+        for (var c = 0; c < cols; c++)
+        {
+            var column = Enumerable.Range(0, rows).Select(r => (double)x.Values[r * cols + c]).ToArray();
+            var mu = column.Average();
+            var unbiased = column.Sum(e => (e - mu) * (e - mu)) / (rows - 1);
+            Assert.Equal(0.7 * m[c] + 0.3 * mu, Wide(mean)[c], 1e-5);
+            Assert.Equal(0.7 * v[c] + 0.3 * unbiased, Wide(variance)[c], 1e-4);
+        }
+    }
+
+    /// <summary>The numerical trap: a mean ten thousand times the deviation, over several blocks.</summary>
+    [Theory, OnEachDevice]
+    public void Survives_a_large_mean(string device)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep(recordGradients: false);
+        const int rows = 9000, cols = 8;
+        var x = Input.Normal(new(rows, cols), 1, 1f, 1e4f);
+        var (mean, variance) = Running(d, cols);
+        var y = Ops.BatchNorm(x.ToTensor(d), Ops.Full(d, new(cols), 1f), Tensor.Zeros(d, new(cols)), mean, variance, true);
+        var wide = Array.ConvertAll(x.Values, e => (double)e);
+        // The mean itself, near 1e4, is kept to half a unit in the last place: 5e-4.
+        Check.Close(Oracle(wide, Enumerable.Repeat(1.0, cols).ToArray(), new double[cols], null, null, null, false), y.ToArray(), 2.5e-4, "forward");
+    }
+
+    [Fact]
+    public void Any_number_of_threads_gives_the_same_bits()
+    {
+        Assert.Equal(Bits(1), Bits(4));
+
+        static float[] Bits(int threads)
+        {
+            using var d = new CpuDevice(threads);
+            using var step = d.BeginStep();
+            const int cols = 24;
+            var x = Input.Normal(new(7001, cols), 1).ToTensor(d);
+            var (gamma, beta) = (Input.Normal(new(cols), 2).ToTensor(d), Input.Normal(new(cols), 3).ToTensor(d));
+            var (mean, variance) = Running(d, cols);
+            var y = Ops.BatchNorm(x, gamma, beta, mean, variance, true, relu: true).Keep();
+            Ops.Sum(Ops.Multiply(y, Input.Normal(y.Shape, 4).Fixed.ToTensor(d))).Backward();
+            return [.. y.ToArray(), .. x.Grad!.ToArray(), .. gamma.Grad!.ToArray(), .. beta.Grad!.ToArray(), .. mean.ToArray(), .. variance.ToArray()];
+        }
+    }
+
+    [Fact]
+    public void One_row_cannot_be_trained_on()
+    {
+        using var d = new CpuDevice(1);
+        var v = Ops.Full(d, new(2), 1f);
+        var e = Assert.Throws<ArgumentException>(() => Ops.BatchNorm(Ops.Full(d, new(1, 2), 1f), v, v, v, v, true));
+        Assert.Contains("two rows", e.Message);
+    }
+
+    private static Input[] Inputs(int[] shape, bool residual)
+    {
+        Input[] three = [Input.Normal(new(shape), 1), Input.Normal(new(shape[1]), 2), Input.Normal(new(shape[1]), 3)];
+        return residual ? [.. three, Input.Normal(new(shape), 4)] : three;
+    }
+
+    private static (Tensor Mean, Tensor Variance) Running(Device d, int cols) =>
+        (Tensor.From(d, Values.Normal(cols, 7), new(cols)), Tensor.From(d, Array.ConvertAll(Values.Normal(cols, 8), v => 0.5f + v * v), new(cols)));
+
+    private static double[] Wide(Tensor t) => Array.ConvertAll(t.ToArray(), v => (double)v);
+
+    private static double[] Oracle(double[] x, double[] gamma, double[] beta, double[]? residual, double[]? mean, double[]? variance, bool relu)
+    {
+        var cols = gamma.Length;
+        var rows = x.Length / cols;
+        var y = new double[x.Length];
+        for (var c = 0; c < cols; c++)
+        {
+            var column = Enumerable.Range(0, rows).Select(r => x[r * cols + c]).ToArray();
+            var mu = mean?[c] ?? column.Average();
+            var var = variance?[c] ?? column.Sum(v => (v - mu) * (v - mu)) / rows;
+            for (var r = 0; r < rows; r++)
+            {
+                var v = gamma[c] * (column[r] - mu) / Math.Sqrt(var + 1e-5) + beta[c] + (residual?[r * cols + c] ?? 0);
+                y[r * cols + c] = relu ? Math.Max(v, 0) : v;
+            }
+        }
+        return y;
+    }
+}

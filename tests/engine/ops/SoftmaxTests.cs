@@ -1,0 +1,115 @@
+using CsCheck;
+using Plip.Engine;
+using Xunit;
+
+namespace Plip.Tests.Engine;
+
+public class SoftmaxTests
+{
+    [Theory, OnEachDevice("1x1", "3x7", "5x16", "2x3x33", "12x70")]
+    public void Softmax_matches(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        Check.Op(d, t => Ops.Softmax(t[0]), x => Softmax(x[0], shape[^1]), [Input.Normal(new(shape), 1, 3)], 1e-5);
+    }
+
+    [Theory, OnEachDevice("1x1", "3x7", "5x16", "2x3x33", "12x70")]
+    public void Log_softmax_matches(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        Check.Op(d, t => Ops.LogSoftmax(t[0]), x => Array.ConvertAll(Softmax(x[0], shape[^1]), Math.Log), [Input.Normal(new(shape), 1, 3)], 1e-5);
+    }
+
+    [Fact]
+    public void Both_match_for_random_shapes_and_rows_sum_to_one()
+    {
+        using var d = new CpuDevice(2);
+        Gen.Select(Gen.Int[1, 50], Gen.Int[1, 200], Gen.UInt).Sample((rows, cols, seed) =>
+        {
+            using var step = d.BeginStep();
+            var x = Input.Normal(new(rows, cols), seed, 5);
+            var expected = Softmax(Array.ConvertAll(x.Values, v => (double)v), cols);
+            var y = Ops.Softmax(x.ToTensor(d)).ToArray();
+            Check.Close(expected, y, 1e-6, "softmax");
+            Check.Close(Array.ConvertAll(expected, Math.Log), Ops.LogSoftmax(x.ToTensor(d)).ToArray(), 1e-6, "log softmax");
+            for (var r = 0; r < rows; r++) Assert.Equal(1.0, y.Skip(r * cols).Take(cols).Sum(v => (double)v), 1e-5);
+        }, iter: 60, threads: 1);
+    }
+
+    /// <summary>The numerical trap: e^10000 is infinite in F64 too; only differences to the largest count.</summary>
+    [Theory, OnEachDevice]
+    public void Survives_logits_of_ten_thousand(string device)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep();
+        float[] x = [1e4f, 1e4f - 1, -1e4f, 9990, .. new float[15]];
+        var wide = Array.ConvertAll(x, v => (double)v);
+        var (a, b) = (Tensor.From(d, x, new(1, 19)).WithGrad(), Tensor.From(d, x, new(1, 19)).WithGrad());
+        var (y, log) = (Ops.Softmax(a).Keep(), Ops.LogSoftmax(b).Keep());
+        Check.Close(Softmax(wide, 19), y.ToArray(), 1e-6, "softmax");
+        var lse = 1e4 + Math.Log(1 + Math.Exp(-1) + Math.Exp(-10));
+        var values = log.ToArray();
+        for (var i = 0; i < 19; i++) Assert.Equal(wide[i] - lse, values[i], 1e-7 * Math.Max(1, Math.Abs(wide[i] - lse)));
+        Ops.Sum(Ops.Add(Ops.Multiply(y, y), Ops.Multiply(log, Ops.Affine(y, 1)))).Backward();
+        Assert.All(a.Grad!.ToArray().Concat(b.Grad!.ToArray()), g => Assert.True(float.IsFinite(g)));
+    }
+
+    /// <summary>Masked entries get probability 0 and no gradient, and the others as if the masked were not there.</summary>
+    [Theory, OnEachDevice("3", "19", "40")]
+    public void Minus_infinity_counts_for_nothing(string device, int[] size)
+    {
+        var cols = size[0];
+        var kept = Enumerable.Range(0, cols).Where(c => c % 2 == 0).ToArray();
+        var values = Values.Normal(cols, 4);
+        for (var c = 1; c < cols; c += 2) values[c] = float.NegativeInfinity;
+        var weights = Values.Normal(cols, 5);
+        using var d = Devices.Open(device);
+        foreach (var op in new Func<Tensor, Tensor>[] { Ops.Softmax, Ops.LogSoftmax })
+        {
+            var (y, dx) = Run(d, op, values, weights);
+            var (ySmall, dxSmall) = Run(d, op, [.. kept.Select(c => values[c])], [.. kept.Select(c => weights[c])]);
+            Check.Close(Array.ConvertAll(ySmall, v => (double)v), [.. kept.Select(c => y[c])], 1e-6, "kept entries");
+            Check.Close(Array.ConvertAll(dxSmall, v => (double)v), [.. kept.Select(c => dx[c])], 1e-6, "their gradient");
+            for (var c = 1; c < cols; c += 2)
+            {
+                Assert.Equal(op == Ops.Softmax ? 0f : float.NegativeInfinity, y[c]);
+                Assert.Equal(0f, dx[c]);
+            }
+        }
+    }
+
+    [Theory, OnEachDevice("2", "16", "35")]
+    public void A_row_of_minus_infinity_gives_no_NaN(string device, int[] size)
+    {
+        using var d = Devices.Open(device);
+        var values = Enumerable.Repeat(float.NegativeInfinity, size[0]).ToArray();
+        var (y, dx) = Run(d, Ops.Softmax, values, Values.Normal(size[0], 5));
+        Assert.All(y.Concat(dx), v => Assert.Equal(0f, v));
+        (y, dx) = Run(d, Ops.LogSoftmax, values, Values.Normal(size[0], 5));
+        Assert.All(y, v => Assert.Equal(float.NegativeInfinity, v));
+        Assert.All(dx, v => Assert.Equal(0f, v));
+    }
+
+    private static (float[] Y, float[] Dx) Run(Device d, Func<Tensor, Tensor> op, float[] values, float[] weights)
+    {
+        using var step = d.BeginStep();
+        var x = Tensor.From(d, values, new(1, values.Length)).WithGrad();
+        var y = op(x).Keep();
+        // The loss itself may be −∞·w; only its gradient, w, is of interest here.
+        Ops.Sum(Ops.Multiply(y, Tensor.From(d, weights, y.Shape))).Backward();
+        return (y.ToArray(), x.Grad!.ToArray());
+    }
+
+    private static double[] Softmax(double[] x, int cols)
+    {
+        var y = new double[x.Length];
+        for (var r = 0; r < x.Length; r += cols)
+        {
+            var max = x.AsSpan(r, cols).ToArray().Max();
+            double sum = 0;
+            for (var c = 0; c < cols; c++) sum += y[r + c] = Math.Exp(x[r + c] - max);
+            for (var c = 0; c < cols; c++) y[r + c] /= sum;
+        }
+        return y;
+    }
+}

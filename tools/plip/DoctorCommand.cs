@@ -1,0 +1,77 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using Plip.Configs;
+using Plip.Engine;
+
+namespace Plip.Tool;
+
+/// <summary><c>plip doctor</c>: what this machine offers, and whether the parts that need native code work on it.</summary>
+internal static class DoctorCommand
+{
+    public static Command Create()
+    {
+        var command = new Command("doctor", "Say what this machine offers and whether everything the program needs works here.");
+        command.SetAction(_ => Run(Console.Out));
+        return command;
+    }
+
+    private static int Run(TextWriter o)
+    {
+        var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (double)(1 << 30);
+        using var device = new CpuDevice();
+        Line(o, "system", $"{RuntimeInformation.OSDescription.Trim()}, {RuntimeInformation.OSArchitecture}");
+        Line(o, ".NET", RuntimeInformation.FrameworkDescription);
+        Line(o, "memory", string.Create(CultureInfo.InvariantCulture, $"{memory:0.0} GiB"));
+        Line(o, "cpu", $"{Environment.ProcessorCount} cores, {device.Threads} threads used (PLIP_THREADS sets them), {MachineInfo.VectorBits}-bit vectors");
+        Line(o, "gpu", "no CUDA device in this version");
+        Line(o, "configs", string.Join(", ", ConfigFile.BuiltIn));
+        var sound = Check(o, "tensor engine", () => Arithmetic(device)) & Check(o, "picture codec", Codec);
+        return sound ? 0 : CommandLine.Failed;
+    }
+
+    private static string Arithmetic(CpuDevice device)
+    {
+        using var step = device.BeginStep();
+        var a = Tensor.From(device, [1f, 2, 3, 4], new Shape(2, 2)).WithGrad();
+        var y = Ops.Sum(Ops.MatMul(a, a));
+        y.Backward();
+        // Σ A·A = 54; its gradient is (row sums of A) + (column sums of A).
+        return y.Item() == 54f && a.Grad!.ToArray().AsSpan().SequenceEqual([7f, 11, 9, 13])
+            ? "a product and its gradient are exact"
+            : throw new InvalidOperationException($"a 2×2 product gave {y.Item()} and its gradient [{string.Join(", ", a.Grad!.ToArray())}]");
+    }
+
+    private static string Codec()
+    {
+        var picture = new Data.Picture(8, 16, new byte[8 * 16 * 3]);
+        var path = Path.Combine(Path.GetTempPath(), $"plip-doctor-{Environment.ProcessId}.jpg");
+        try
+        {
+            picture.SaveJpeg(path);
+            var back = Data.Picture.Load(path);
+            return (back.Width, back.Height) == (8, 16) ? "a JPEG was written and read" : throw new InvalidOperationException($"an 8×16 JPEG came back as {back.Width}×{back.Height}");
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    private static bool Check(TextWriter o, string what, Func<string> check)
+    {
+        try
+        {
+            Line(o, what, $"ok: {check()}");
+            return true;
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            Line(o, what, $"FAILED: {e.Message}");
+            return false;
+        }
+    }
+
+    private static void Line(TextWriter o, string what, string value) => o.WriteLine($"{what,-14} {value}");
+}

@@ -1,0 +1,19 @@
+using System.CommandLine;
+
+namespace Plip.Tool;
+
+/// <summary>Options that several commands share, so that they are spelled and explained once.</summary>
+internal static class Options
+{
+    public static Option<string> Checkpoint() => new("--checkpoint") { Description = "A checkpoint file, or a folder of which the newest valid one is taken.", Required = true };
+
+    public static Option<string> Data() => new("--data") { Description = "A data set's folder: SYNTH-PEDES, CUHK-PEDES, ICFG-PEDES or RSTPReid layout.", Required = true };
+
+    public static Option<string?> SplitFile() => new("--split-file") { Description = "External split: JSON {\"train\": [ids], \"val\": [ids], \"test\": [ids]}." };
+
+    public static Option<int> Threads() => new("--threads") { Description = "Threads of the tensor engine; 0 takes every core. Results do not depend on it.", DefaultValueFactory = _ => 0 };
+
+    /// <summary>Fails with exit code 2 unless the value lies in the range.</summary>
+    public static int Range(int value, int low, int high, string option) =>
+        value >= low && value <= high ? value : throw new UsageException(FormattableString.Invariant($"{option} is {value}; expected {low} to {high}"));
+}

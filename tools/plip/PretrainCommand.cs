@@ -1,0 +1,66 @@
+using System.CommandLine;
+using System.Globalization;
+using Plip.Configs;
+using Plip.Data;
+using Plip.Engine;
+using Plip.Text;
+using Plip.Training;
+
+namespace Plip.Tool;
+
+/// <summary><c>plip pretrain</c>: train a model with the three tasks on a data set.</summary>
+internal static class PretrainCommand
+{
+    public static Command Create()
+    {
+        var config = new Option<string>("--config") { Description = $"A configuration by name ({string.Join(", ", ConfigFile.BuiltIn)}) or a JSON file.", DefaultValueFactory = _ => "plip-tiny" };
+        var (data, splitFile, threads) = (Options.Data(), Options.SplitFile(), Options.Threads());
+        var output = new Option<string>("--out") { Description = "Folder for metrics.jsonl and checkpoints/{best,last}.", DefaultValueFactory = _ => "out/pretrain" };
+        var vocabulary = new Option<string?>("--vocabulary") { Description = "BERT's vocab.txt; without it word pieces are learnt from the training captions." };
+        var size = new Option<int>("--vocabulary-size") { Description = "Word pieces to learn at most.", DefaultValueFactory = _ => 2000 };
+        var steps = new Option<long?>("--steps") { Description = "Optimiser steps, in place of the configuration's." };
+        var batch = new Option<int?>("--batch-size") { Description = "Pairs in a batch, in place of the configuration's." };
+        var seed = new Option<ulong?>("--seed") { Description = "Seed, in place of the configuration's." };
+        var resume = new Option<bool>("--resume") { Description = "Go on from checkpoints/last in --out: the same bits as never having stopped." };
+        var command = new Command("pretrain", "Train a model with the three pretext tasks.") { config, data, splitFile, output, vocabulary, size, steps, batch, seed, resume, threads };
+        command.SetAction(p =>
+        {
+            var chosen = ConfigFile.Load(p.GetValue(config)!);
+            chosen = chosen with
+            {
+                Training = chosen.Training with
+                {
+                    Steps = p.GetValue(steps) ?? chosen.Training.Steps,
+                    BatchSize = p.GetValue(batch) ?? chosen.Training.BatchSize,
+                    Seed = p.GetValue(seed) ?? chosen.Training.Seed,
+                },
+            };
+            chosen.Validate();
+            var set = TrainingData.Load(p.GetValue(data)!, p.GetValue(splitFile));
+            var words = p.GetValue(vocabulary) is { } path
+                ? Vocabulary.Load(path)
+                : Vocabulary.Learn(set.Train.Images.SelectMany(i => i.Captions.Concat(i.PromptCaptions)), Options.Range(p.GetValue(size), 128, 1_000_000, "--vocabulary-size"));
+            using var device = new CpuDevice(p.GetValue(threads));
+            Console.Out.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"{chosen.Name} on {set.Train.Name}: {set.Train.Images.Count} pictures of {set.Train.Identities.Length} people, {words.Size} word pieces; {set.Note}"));
+            using var stop = new StopSignal();
+            using var bar = new ProgressLine();
+            using var trainer = new Trainer(device, chosen, words, new TrainerOptions
+            {
+                Train = set.Train,
+                Validation = set.Validation,
+                Folder = p.GetValue(output)!,
+                Resume = p.GetValue(resume),
+                Progress = bar.Show,
+                Warning = Console.Error.WriteLine,
+            });
+            var done = trainer.Run(cancellation: stop.Token);
+            bar.End();
+            Console.Out.WriteLine(done
+                ? $"done; the best checkpoint is {Path.Combine(p.GetValue(output)!, "checkpoints", "best")}"
+                : string.Create(CultureInfo.InvariantCulture, $"stopped and saved at step {trainer.Step}; go on with the same command and --resume"));
+            return done ? 0 : 130;
+        });
+        return command;
+    }
+}
