@@ -17,18 +17,24 @@ namespace Plip.Oracle;
 public class PlipModelTests
 {
     [Theory]
-    [InlineData(IvlcLoss.Cmpm, 1f, 0f, TicDistance.Euclidean)]
-    [InlineData(IvlcLoss.Cmpm, 1f, 0.1f, TicDistance.Euclidean)]
-    [InlineData(IvlcLoss.Sdm, 20f, 0f, TicDistance.Manhattan)]
-    [InlineData(IvlcLoss.InfoNce, 10f, 0.1f, TicDistance.Euclidean)]
-    [InlineData(IvlcLoss.Alignment, 1f, 0f, TicDistance.Euclidean)]
-    public void A_step_is_LibTorchs(IvlcLoss loss, float scale, float dropout, TicDistance distance)
+    [InlineData(IvlcLoss.Cmpm, 1f, false, 0f, TicDistance.Euclidean, TicReduction.PerImageNorm, false)]
+    [InlineData(IvlcLoss.Cmpm, 1f, false, 0.1f, TicDistance.Euclidean, TicReduction.PerImageNorm, true)]
+    [InlineData(IvlcLoss.Cmpm, 20f, true, 0.1f, TicDistance.Euclidean, TicReduction.Mean, false)]
+    [InlineData(IvlcLoss.Sdm, 20f, false, 0f, TicDistance.Manhattan, TicReduction.PerImageNorm, false)]
+    [InlineData(IvlcLoss.InfoNce, 10f, false, 0.1f, TicDistance.Euclidean, TicReduction.Sum, false)]
+    [InlineData(IvlcLoss.Alignment, 1f, false, 0f, TicDistance.Manhattan, TicReduction.Mean, true)]
+    public void A_step_is_LibTorchs(IvlcLoss loss, float scale, bool normalize, float dropout, TicDistance distance, TicReduction reduction, bool releasedHeads)
     {
         var config = Tiny.Config(dropout, new TasksConfig
         {
-            Ivlc = new IvlcConfig { Loss = loss, Scale = scale },
-            Tic = new TicConfig { Channels = 32, Distance = distance },
+            Ivlc = new IvlcConfig { Loss = loss, Scale = scale, Normalize = normalize },
+            Tic = new TicConfig { Channels = 32, Distance = distance, Reduction = reduction },
         });
+        if (releasedHeads)
+        {
+            ((ModifiedResNetConfig)config.Visual).Head = ResNetHead.AttentionPool;
+            config.Text.Pooling = TextPooling.Pooler;
+        }
         // The paper freezes the lower part of the text encoder.
         config.Text.FrozenLayers = 1;
         using var device = new CpuDevice();
@@ -92,9 +98,13 @@ public class PlipModelTests
             _ => TorchLosses.Alignment(v, t, identities),
         };
         var painted = tasks.Colorize(TorchLosses.ToGray(images, config.Image.Mean, config.Image.Std), t);
-        var colour = config.Tasks.Tic.Distance == TicDistance.Euclidean
-            ? TorchLosses.Euclidean(painted, images)
-            : functional.l1_loss(painted, images, Reduction.Sum) / Tiny.Pairs;
+        Func<torch.Tensor, torch.Tensor, Reduction, torch.Tensor> by = config.Tasks.Tic.Distance == TicDistance.Euclidean ? functional.mse_loss : functional.l1_loss;
+        var colour = (config.Tasks.Tic.Distance, config.Tasks.Tic.Reduction) switch
+        {
+            (TicDistance.Euclidean, TicReduction.PerImageNorm) => TorchLosses.Euclidean(painted, images),
+            (_, TicReduction.Mean) => by(painted, images, Reduction.Mean),
+            _ => by(painted, images, Reduction.Sum) / Tiny.Pairs,
+        };
         var logits = tasks.Predict(v, Tiny.Masked(), Tiny.Offsets, Tiny.Places, dropout);
         return (contrast, colour, functional.cross_entropy(logits, Torch.Ids(Tiny.Answers())));
     }
