@@ -26,8 +26,8 @@ internal static class QuickstartReport
             Losses = [.. Losses(entries)],
             Progress =
             [
-                Figure(entries, "r1", "R@1 on the validation split", chanceLevel: null),
-                Figure(entries, "map", "mAP on the validation split", chanceLevel: null),
+                Figure(entries, "r1", "R@1 on the validation split"),
+                Figure(entries, "map", "mAP on the validation split"),
             ],
             Gallery = Gallery(results),
             Colorization = Colours(results),
@@ -38,17 +38,29 @@ internal static class QuickstartReport
                 new FigureRow("PLIP, image→text", results.Retrieval.ImageToText, results.Test.Name, "test", results.Plip.Hash, IsModel: true),
                 new FigureRow("Colour words against colour histograms", results.Retrieval.Baseline, results.Test.Name, "test"),
                 FigureRow.ForChance(chance, row),
+                .. ZeroShot(results),
             ],
             Machine = machine,
             Phases = phases,
             Settings = Settings(results),
             Notes =
             [
-                "The people are rendered. Nothing here says how well the model finds real ones: evaluate a checkpoint on photographs with \"plip eval retrieval\".",
+                results.ZeroShot == null
+                    ? "The people are rendered. Nothing here says how well the model finds real ones: evaluate a checkpoint on photographs with \"plip eval retrieval\", or give --photographs."
+                    : "The people are rendered; the rows of photographs are zero-shot: nothing was trained on them or chosen by them.",
                 "Queries, pictures and captions are chosen by rule (every k-th), not by hand.",
                 "The best checkpoint was chosen on the validation split; the test identities were used once, for the figures above.",
             ],
         };
+    }
+
+    private static IEnumerable<FigureRow> ZeroShot(QuickstartResults r)
+    {
+        if (r.ZeroShot is not { } z) yield break;
+        var row = new FigureRow("PLIP on photographs, zero-shot", z.TextToImage.Outcome.Figures, r.Photographs!.Name, "test", r.Plip.Hash, IsModel: true);
+        yield return row;
+        yield return new FigureRow("Colour words on photographs", z.Baseline, r.Photographs.Name, "test");
+        yield return FigureRow.ForChance(z.TextToImage.Outcome.Chance, row);
     }
 
     private static List<Headline> Headlines(QuickstartResults r)
@@ -73,11 +85,10 @@ internal static class QuickstartReport
         }
     }
 
-    private static Curve Figure(List<MetricsEntry> entries, string key, string name, double? chanceLevel) =>
+    private static Curve Figure(List<MetricsEntry> entries, string key, string name) =>
         new(name, [.. entries.Where(e => e.Kind == "validation").Select(e => new CurvePoint(e.Step, 100 * e.Values[key]))], "step", "%")
         {
             Smooth = false,
-            Levels = chanceLevel is { } level ? [("chance", 100 * level)] : [],
         };
 
     private static RetrievalGallery Gallery(QuickstartResults r)

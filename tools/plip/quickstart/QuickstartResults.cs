@@ -10,7 +10,8 @@ namespace Plip.Tool;
 /// <summary>All figures of a quickstart; the report and result.json show the same.</summary>
 internal sealed record QuickstartResults(
     PlipCheckpoint Plip, WorldOptions World, PersonDataset Train, PersonDataset Test,
-    RetrievalEvaluation Retrieval, AttributeResult? Attributes, FidelityResult? Fidelity)
+    RetrievalEvaluation Retrieval, AttributeResult? Attributes, FidelityResult? Fidelity,
+    PersonDataset? Photographs, RetrievalEvaluation? ZeroShot)
 {
     public void WriteJson(string path, double seconds)
     {
@@ -34,6 +35,15 @@ internal sealed record QuickstartResults(
             json.WriteNumber("colour_fidelity", Fidelity.Share);
             json.WriteNumber("colour_swaps", Fidelity.Swaps);
         }
+        if (ZeroShot != null)
+        {
+            json.WriteStartObject("photographs");
+            json.WriteString("data", Photographs!.Name);
+            ResultJson.Write(json, "retrieval", ZeroShot.TextToImage.Outcome.Figures);
+            ResultJson.Write(json, "baseline", ZeroShot.Baseline);
+            ResultJson.Write(json, "chance", ZeroShot.TextToImage.Outcome.Chance);
+            json.WriteEndObject();
+        }
         json.WriteNumber("seconds", seconds);
         json.WriteNumber("identities", World.Identities);
         json.WriteNumber("images", World.Identities * World.ImagesPerIdentity);
@@ -50,6 +60,8 @@ internal sealed record QuickstartResults(
         Line($"  colour words alone: R@1 {P(b.R1)}, mAP {P(b.Map)};  chance: R@1 {P(c.R1)}, mAP {P(c.Map)}");
         if (Attributes != null) Line($"masked attribute words: {P(Attributes.Accuracy)} right at the first guess (always \"{Plip.Captions.Vocabulary[Attributes.BaselineWord]}\": {P(Attributes.Baseline)})");
         if (Fidelity != null) Line($"colour words obeyed: {P(Fidelity.Share)} of {Fidelity.Swaps} swaps");
+
+        if (ZeroShot is { } z) Line($"photographs ({Photographs!.Name}), zero-shot: R@1 {P(z.TextToImage.Outcome.Figures.R1)}, mAP {P(z.TextToImage.Outcome.Figures.Map)} (colour words: mAP {P(z.Baseline.Map)}; chance: R@1 {P(z.TextToImage.Outcome.Chance.R1)}, mAP {P(z.TextToImage.Outcome.Chance.Map)})");
 
         static void Line(FormattableString text) => Console.Out.WriteLine(text.ToString(CultureInfo.InvariantCulture));
         static string P(double share) => string.Create(CultureInfo.InvariantCulture, $"{100 * share:0.0} %");

@@ -12,7 +12,7 @@ using Plip.Training;
 namespace Plip.Tool;
 
 /// <summary>The quickstart, phase by phase; each phase is a few calls of the library.</summary>
-internal sealed class QuickstartRun(string folder, string configName, int budget, ulong seed, int threads)
+internal sealed class QuickstartRun(string folder, string configName, int budget, ulong seed, string? photographs, int threads)
 {
     private const int ImagesPerIdentity = 5;
 
@@ -21,6 +21,8 @@ internal sealed class QuickstartRun(string folder, string configName, int budget
 
     public int Run(CancellationToken cancellation)
     {
+        // Read first: a wrong path should not cost a training run.
+        var photos = photographs == null ? null : PersonDataset.Load(photographs, split: "test");
         using var device = new CpuDevice(threads);
         var config = ConfigFile.Load(configName);
         var plan = QuickstartPlan.For(budget, config.Training, ImagesPerIdentity);
@@ -89,7 +91,15 @@ internal sealed class QuickstartRun(string folder, string configName, int budget
                 return string.Create(CultureInfo.InvariantCulture, $"{fidelity.Value.Result.Swaps} swaps in {fidelity.Value.Pictures} pictures");
             });
 
-        var results = new QuickstartResults(plip, options, train, test, retrieval, attributes, fidelity?.Result);
+        RetrievalEvaluation? zeroShot = null;
+        if (photos != null)
+            Phase("find people in photographs, zero-shot", () =>
+            {
+                zeroShot = RetrievalEvaluation.Run(plip, photos, "test");
+                return string.Create(CultureInfo.InvariantCulture, $"{zeroShot.TextToImage.Outcome.Figures.Queries} queries, {photos.Images.Count} photographs of {photos.Identities.Length} people");
+            });
+
+        var results = new QuickstartResults(plip, options, train, test, retrieval, attributes, fidelity?.Result, photos, zeroShot);
         var report = Path.Combine(folder, "report.html");
         ReportBuilder.Write(QuickstartReport.Build(results, Path.Combine(folder, "metrics.jsonl"), _phases, MachineInfo.Describe(device), _total.Elapsed), report);
         results.WriteJson(Path.Combine(folder, "result.json"), _total.Elapsed.TotalSeconds);
