@@ -63,7 +63,8 @@ internal sealed class QuickstartRun(string folder, string configName, int budget
         });
         if (!finished)
         {
-            Console.Error.WriteLine($"stopped; go on with: plip pretrain --config {configName} --data {worldFolder} --out {folder} --resume (same settings), or start the quickstart anew");
+            Console.Error.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"stopped; go on with: plip pretrain --config {configName} --data {worldFolder} --out {folder} --steps {plan.Steps} --seed {seed} --resume, or start the quickstart anew"));
             return 130;
         }
 
