@@ -105,7 +105,8 @@ public sealed class Tape
             else if (x.Grad == null)
             {
                 // A leaf's gradient is added to in place later, so it must not share memory with another's.
-                x.Grad = (g.IsSole ? g : Ops.Affine(g, 1f)).Keep();
+                // A leaf that outlives the step has a gradient that does.
+                x.Grad = (!x.IsStepOwned ? g.Persist() : g.IsSole ? g : Ops.Affine(g, 1f)).Keep();
                 if (!ReferenceEquals(x.Grad, g)) g.Release();
             }
             else

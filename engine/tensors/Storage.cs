@@ -25,7 +25,7 @@ internal sealed class Storage(Device device, nint pointer, long bytes, Step? own
     public nint Pointer => _releasedBy == null ? _pointer : throw new ObjectDisposedException(
         "Tensor",
         $"a tensor made by {MadeBy} was used after {_releasedBy}. " +
-        "Read it earlier, keep it with Keep() before Backward, or copy it out of the step with Clone(device).");
+        "Read it earlier, keep it with Keep() before Backward, or copy it out of the step with Persist().");
 
     public void AddRef() => Refs++;
 

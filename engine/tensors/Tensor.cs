@@ -195,6 +195,9 @@ public sealed partial class Tensor
         return new Tensor(_storage, OffsetBytes + offsetBytes, shape, DType);
     }
 
+    /// <summary>True when the memory belongs to a step and goes back when that ends.</summary>
+    internal bool IsStepOwned => _storage.Owner != null;
+
     /// <summary>True when no other handle shares the memory, so it may be changed in place.</summary>
     internal bool IsSole => _storage.Refs == 1;
 

@@ -29,7 +29,9 @@ internal static class CommandLine
         var parsed = Root().Parse(args);
         if (parsed.Errors.Count > 0)
         {
-            Console.Error.WriteLine($"plip: {parsed.Errors[0].Message} (plip {string.Join(' ', Path(parsed))} --help shows what it takes)".Replace("plip  --help", "plip --help", StringComparison.Ordinal));
+            // What was not understood says more than what is missing because of it.
+            var wrong = parsed.UnmatchedTokens.Count > 0 ? $"there is no \"{parsed.UnmatchedTokens[0]}\" here" : parsed.Errors[0].Message.ReplaceLineEndings(" ");
+            Console.Error.WriteLine($"plip: {wrong} ({string.Join(' ', Path(parsed).Prepend("plip"))} --help shows what it takes)");
             return WrongUse;
         }
         try

@@ -28,21 +28,6 @@ internal static unsafe class Simd
         return p * scale;
     }
 
-    /// <summary>erf x to 1.5e-7 absolute (Abramowitz and Stegun 7.1.26).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Erf(Vector512<float> x)
-    {
-        var a = Vector512.Abs(x);
-        var t = Vector512<float>.One / Vector512.FusedMultiplyAdd(a, Vector512.Create(0.3275911f), Vector512<float>.One);
-        var p = Vector512.Create(1.061405429f);
-        p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(-1.453152027f));
-        p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(1.421413741f));
-        p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(-0.284496736f));
-        p = Vector512.FusedMultiplyAdd(p, t, Vector512.Create(0.254829592f)) * t;
-        var y = Vector512<float>.One - p * Exp(-(a * a));
-        return Vector512.ConditionalSelect(Vector512.LessThan(x, Vector512<float>.Zero), -y, y);
-    }
-
     /// <summary>eˣ that reaches 0: below −87.3, −∞ included, the result is exactly 0 and not the smallest normal number.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> ExpToZero(Vector512<float> x) =>
@@ -50,7 +35,7 @@ internal static unsafe class Simd
 
     /// <summary>
     /// Φ(x), the normal distribution function, to 1e-7, and <paramref name="bell"/> = exp(−x²/2). The lower tail is taken
-    /// directly (the same formula as <see cref="Erf"/>), not as 1 − erf, so it keeps its leading digits.
+    /// directly (Abramowitz and Stegun 7.1.26), not as 1 − erf, so it keeps its leading digits.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> NormalCdf(Vector512<float> x, out Vector512<float> bell)

@@ -20,7 +20,7 @@ public sealed record CameraStyle
     public required float Saturation { get; init; }
     /// <summary>Contrast factor about mid grey.</summary>
     public required float Contrast { get; init; }
-    /// <summary>Share of the full resolution the sensor really has (0.35 to 1).</summary>
+    /// <summary>Share of the full resolution the sensor really has (1 and above: all of it).</summary>
     public required float Resolution { get; init; }
     /// <summary>Optical blur in pixels of a picture 128 high.</summary>
     public required float Blur { get; init; }
@@ -44,9 +44,9 @@ public sealed record CameraStyle
             Balance = (draw.Range(.92f, 1.09f), draw.Range(.90f, 1.10f)),
             Gamma = MathF.Exp(draw.Range(-.20f, .20f)),
             Saturation = draw.Range(.72f, 1.28f),
-            Contrast = draw.Range(.88f, 1.18f),
-            Resolution = draw.Range(.40f, 1.15f),
-            Blur = draw.Range(.0f, .8f),
+            Contrast = draw.Range(.92f, 1.22f),
+            Resolution = draw.Range(.48f, 1.3f),
+            Blur = draw.Range(.0f, .65f),
             Sharpening = draw.Chance(.5) ? draw.Range(.2f, 1.2f) : 0,
             Noise = draw.Range(0, .028f),
             Quality = 62 + draw.Next(34),

@@ -84,7 +84,7 @@ internal sealed partial class Captioner
             case 10:
                 var l = Lower();
                 return l is null ? $"{Article(Noun())}{With(hair)} in {Upper()}{Extras()}." : $"{Article(Noun())}{With(hair)}{With(HatAndFace())} in {l}{(shoes ? ", " + Shoes() : "")} and {Upper()}{Extras()}.";
-            default: return $"{Article(Noun())}{With(hair)} and {Upper()}{(Lower() is { } low ? " with " + low : "")}{(shoes ? ", " + Shoes() : "")}{With(HatAndFace())}{Extras()}.";
+            default: return $"{Article(Noun())}{(hair.Length > 0 ? With(hair) + " and " : " in ")}{Upper()}{(Lower() is { } low ? " with " + low : "")}{(shoes ? ", " + Shoes() : "")}{With(HatAndFace())}{Extras()}.";
         }
     }
 

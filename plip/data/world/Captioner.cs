@@ -44,7 +44,7 @@ internal sealed partial class Captioner(Draw draw, PersonAppearance person, bool
         var x = draw.Uniform();
         if (shade.IsDark && x < .07f) return "dark";
         if (shade.IsLight && x < .03f) return One("light", "light coloured");
-        return x < .27f ? shade.Basic : draw.Pick(shade.Words);
+        return x < .27f ? shade.Basic : x < .62f ? shade.Words[0] : draw.Pick(shade.Words);
     }
 
     internal static string Article(string phrase) => (phrase[0] is 'a' or 'e' or 'i' or 'o' or 'u' or 'A' or 'E' or 'I' or 'O' or 'U' && !phrase.StartsWith("uni", StringComparison.Ordinal) ? "an " : "a ") + phrase;

@@ -78,21 +78,24 @@ internal sealed class GBuffer(int width, int height)
         {
             var tube = mesh.Tubes[t];
             var part = mesh.Parts[tube.Part];
+            var hollow = part.Hollow;
             var row = tube.Segments + 1;
             for (var r = 0; r + 1 < tube.Rings; r++)
             {
                 for (var s = 0; s < tube.Segments; s++)
                 {
                     var a = tube.Start + r * row + s;
-                    Triangle(mesh, a, a + 1, a + row, part, tube.Part);
-                    Triangle(mesh, a + 1, a + row + 1, a + row, part, tube.Part);
+                    Triangle(mesh, a, a + 1, a + row, part, tube.Part, hollow);
+                    Triangle(mesh, a + 1, a + row + 1, a + row, part, tube.Part, hollow);
                 }
             }
         }
     }
 
-    private void Triangle(Mesh mesh, int ia, int ib, int ic, Part part, int index)
+    private void Triangle(Mesh mesh, int ia, int ib, int ic, Part part, int index, bool hollow)
     {
+        // The far side of a closed surface is behind its near side; only what is cut open or hollow shows its lining.
+        if (!hollow && turned[ia].Z < -.3f && turned[ib].Z < -.3f && turned[ic].Z < -.3f) return;
         Vector3 a = projected[ia], b = projected[ib], c = projected[ic];
         int x0 = Math.Max(0, (int)MathF.Ceiling(MathF.Min(a.X, MathF.Min(b.X, c.X)) - .5f)), x1 = Math.Min(Width - 1, (int)MathF.Floor(MathF.Max(a.X, MathF.Max(b.X, c.X)) - .5f));
         int y0 = Math.Max(0, (int)MathF.Ceiling(MathF.Min(a.Y, MathF.Min(b.Y, c.Y)) - .5f)), y1 = Math.Min(Height - 1, (int)MathF.Floor(MathF.Max(a.Y, MathF.Max(b.Y, c.Y)) - .5f));
@@ -100,19 +103,21 @@ internal sealed class GBuffer(int width, int height)
         var area = (b.X - a.X) * (c.Y - a.Y) - (b.Y - a.Y) * (c.X - a.X);
         if (MathF.Abs(area) < 1e-7f) return;
         var inverse = 1 / area;
-        var coordinates = mesh.Coordinates;
-        for (var y = y0; y <= y1; y++)
+        // Weights are affine in x and y: one addition a pixel.
+        float bx = (c.Y - a.Y) * inverse, by = -(c.X - a.X) * inverse, cx = -(b.Y - a.Y) * inverse, cy = (b.X - a.X) * inverse;
+        float startB = (x0 + .5f - a.X) * bx + (y0 + .5f - a.Y) * by, startC = (x0 + .5f - a.X) * cx + (y0 + .5f - a.Y) * cy;
+        float nearB = b.Z - a.Z, nearC = c.Z - a.Z;
+        for (var y = y0; y <= y1; y++, startB += by, startC += cy)
         {
-            for (var x = x0; x <= x1; x++)
+            float wb = startB, wc = startC;
+            var at = y * Width + x0;
+            for (var x = x0; x <= x1; x++, at++, wb += bx, wc += cx)
             {
-                float px = x + .5f, py = y + .5f;
-                var wb = ((px - a.X) * (c.Y - a.Y) - (py - a.Y) * (c.X - a.X)) * inverse;
-                var wc = ((b.X - a.X) * (py - a.Y) - (b.Y - a.Y) * (px - a.X)) * inverse;
-                var wa = 1 - wb - wc;
-                if (wa < 0 || wb < 0 || wc < 0) continue;
-                var near = wa * a.Z + wb * b.Z + wc * c.Z;
-                var at = y * Width + x;
+                if (wb < 0 || wc < 0 || wb + wc > 1) continue;
+                var near = a.Z + wb * nearB + wc * nearC;
                 if (near <= Near[at]) continue;
+                var wa = 1 - wb - wc;
+                var coordinates = mesh.Coordinates;
                 var uv = wa * coordinates[ia] + wb * coordinates[ib] + wc * coordinates[ic];
                 if (part.Cut is { } cut && IsCut(cut, part.CutRange, uv)) continue;
                 Near[at] = near;

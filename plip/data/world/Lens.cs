@@ -5,12 +5,12 @@ namespace Plip.Data.World;
 /// <summary>Everything between the light and the file: exposure, blur, resolution, sharpening, colour and noise, in place.</summary>
 internal static class Lens
 {
-    /// <summary>Turns a picture into RGB bytes as this camera would. Costs about 0.5 ms at 64×128.</summary>
-    public static byte[] Develop(Picture picture, CameraStyle camera, Draw draw)
+    /// <summary>Turns a picture into RGB bytes as this camera would. Costs about 0.5 ms at 64×128. <paramref name="unitOfBlur"/> is how many pixels one pixel of a 128-high cut-out is.</summary>
+    public static byte[] Develop(Picture picture, CameraStyle camera, Draw draw, float? unitOfBlur = null)
     {
         int w = picture.Width, h = picture.Height;
         var pixels = picture.Pixels;
-        var unit = h / 128f;
+        var unit = unitOfBlur ?? h / 128f;
         var resolution = camera.Resolution * draw.Range(.75f, 1.15f);
         if (resolution < .95f) Coarsen(picture, Math.Max(16, (int)(w * resolution)), Math.Max(32, (int)(h * resolution)));
         var blur = camera.Blur * draw.Range(.4f, 1.3f) * unit;

@@ -3,7 +3,7 @@ using System.Numerics;
 namespace Plip.Data.World;
 
 /// <summary>Details that only some surfaces have.</summary>
-internal enum Detail { None, Face, HairBald, Shoe, Umbrella, Strap }
+internal enum Detail { None, Face, Umbrella }
 
 /// <summary>
 /// How a surface looks, as a function of its coordinates: u in turns (½ is the front), v in body heights, so that a stripe
@@ -173,6 +173,8 @@ internal sealed class Material(Fabric fabric, Rgb colour)
         var dy = Noise.Value(Seed, x, y + .35f) - n;
         float fx = across * 70 + creases, fy = v * 48;
         var fine = Noise.Value(Seed + 9, fx, fy);
-        return Folds * new Vector2(1.9f * dx + .22f * (fine - .5f), 1.9f * dy + .5f * (Noise.Value(Seed + 9, fx, fy + .4f) - fine));
+        // The noise does not close round the tube: folds die away towards the seam at the back.
+        var fade = MathF.Min(1, (.5f - MathF.Abs(u - .5f)) * 12);
+        return Folds * fade * new Vector2(1.9f * dx + .22f * (fine - .5f), 1.9f * dy + .5f * (Noise.Value(Seed + 9, fx, fy + .4f) - fine));
     }
 }

@@ -16,6 +16,9 @@ internal sealed record Part(Material Material, LipLabel Label)
     /// <summary>v at the first and last entry of <see cref="Cut"/>.</summary>
     public (float From, float To) CutRange { get; init; }
 
+    /// <summary>Whether its inside can be seen.</summary>
+    public bool Hollow => Cut is not null || Label is LipLabel.Coat or LipLabel.Skirt or LipLabel.Dress or LipLabel.Hat || Material.Detail == Detail.Umbrella;
+
     /// <summary>Whether it belongs to somebody or something else: drawn, but labelled background.</summary>
     public bool Other { get; init; }
 }
@@ -71,7 +74,6 @@ internal sealed class Mesh
             Array.Resize(ref normal, size);
             Array.Resize(ref coordinate, size);
         }
-        Span<float> wave = stackalloc float[8];
         for (var r = 0; r < rings.Length; r++)
         {
             var ring = rings[r];

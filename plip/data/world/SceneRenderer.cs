@@ -38,7 +38,9 @@ internal static class SceneRenderer
     public static SceneImage Render(ulong seed, int index, IReadOnlyList<CameraStyle> cameras, int firstIdentity, int identities)
     {
         var draw = new Draw(seed, WorldStream.Scene, index);
+        // A scene's camera stands further off and sees more: its people must keep enough pixels to be found again.
         var camera = draw.Pick(cameras);
+        camera = camera with { Resolution = MathF.Max(.8f, camera.Resolution), Place = camera.Place with { WallDistance = MathF.Max(4.5f, camera.Place.WallDistance) } };
         var pitch = Math.Clamp(camera.Pitch, .10f, .38f);
         var distance = draw.Range(4.5f, 7.5f);
         var scale = draw.Range(110, 165);
@@ -48,11 +50,11 @@ internal static class SceneRenderer
         try
         {
             stage.Clear();
-            camera.Place.Paint(stage.Picture, view, draw);
+            camera.Place.Paint(stage.Picture, view, draw, figures: false);
             var (light, sun) = Stage.MakeLight(draw, camera.Place, pitch);
             var people = new List<(int Identity, int LastPart)>();
             var spots = new List<Vector2>();
-            for (var n = 2 + draw.Next(5); n > 0; n--)
+            for (var n = 4 + draw.Next(7); n > 0; n--)
             {
                 var identity = firstIdentity + draw.Next(identities);
                 var spot = new Vector2(draw.Range(-2.2f, 2.2f), draw.Range(-2.2f, .9f));
@@ -70,7 +72,7 @@ internal static class SceneRenderer
             }
             Shading.Resolve(stage.Buffer, stage.Mesh, light, draw.Bits(), stage.Picture);
             var (map, boxes) = Measure(stage.Buffer, people);
-            return new SceneImage { Rgb = Lens.Develop(stage.Picture, camera, draw), Width = Width, Height = Height, People = map, Boxes = boxes, Camera = camera };
+            return new SceneImage { Rgb = Lens.Develop(stage.Picture, camera, draw, 1), Width = Width, Height = Height, People = map, Boxes = boxes, Camera = camera };
         }
         finally
         {

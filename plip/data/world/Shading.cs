@@ -37,9 +37,23 @@ internal static class Shading
                 votes.Clear();
                 float r = 0, g = 0, b = 0;
                 var hits = 0;
+                var corner = y * Samples * buffer.Width + x * Samples;
+                var first = buffer.Part[corner];
+                // Inside one surface the two samples of a diagonal do: most of a person is inside, and shading is most of the cost.
+                var uniform = first == buffer.Part[corner + 1] && first == buffer.Part[corner + buffer.Width] && first == buffer.Part[corner + buffer.Width + 1];
+                if (uniform && first == 0)
+                {
+                    picture.Labels[y * picture.Width + x] = 0;
+                    continue;
+                }
                 for (var k = 0; k < Samples * Samples; k++)
                 {
-                    var at = (y * Samples + k / Samples) * buffer.Width + x * Samples + k % Samples;
+                    if (uniform && k is (1 or 2))
+                    {
+                        votes[k] = votes[0];
+                        continue;
+                    }
+                    var at = corner + k / Samples * buffer.Width + k % Samples;
                     var part = buffer.Part[at];
                     if (part == 0) continue;
                     var colour = Shade(buffer, at, mesh.Parts[part - 1], light, creases, out var label);
@@ -49,6 +63,7 @@ internal static class Shading
                     votes[k] = label;
                     hits++;
                 }
+                if (uniform) (r, g, b, hits) = (r * 2, g * 2, b * 2, 4);
                 var pixel = y * picture.Width + x;
                 picture.Labels[pixel] = hits < 2 ? (byte)0 : Majority(votes);
                 if (hits == 0) continue;

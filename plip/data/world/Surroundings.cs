@@ -34,7 +34,7 @@ internal sealed record Surroundings
                 Ground.Floor => Rgb.FromHsv(draw.Range(15, 60), draw.Range(.03f, .35f), draw.Range(.5f, .85f)),
                 _ => Greyish(.42f, .82f),
             },
-            SecondGround = draw.Chance(.4) ? Rgb.FromHsv(draw.Range(60, 110), draw.Range(.3f, .55f), draw.Range(.3f, .5f)) : Greyish(.3f, .8f),
+            SecondGround = draw.Chance(.4) ? Rgb.FromHsv(draw.Range(76, 110), draw.Range(.3f, .55f), draw.Range(.3f, .5f)) : Greyish(.3f, .8f),
             WallColour = draw.Chance(.5) ? Rgb.FromHsv(draw.Range(10, 50), draw.Range(.05f, .5f), draw.Range(.4f, .85f)) : Rgb.FromHsv(draw.Range(0, 360), draw.Range(0, .3f), draw.Range(.2f, .9f)),
             WallTrim = Rgb.FromHsv(draw.Range(0, 360), draw.Range(0, .6f), draw.Range(.1f, .9f)),
             WallDistance = draw.Range(.5f, 6),
@@ -43,8 +43,11 @@ internal sealed record Surroundings
         };
     }
 
-    /// <summary>Paints ground and backdrop for one picture; <paramref name="draw"/> chooses where in the place it is.</summary>
-    public void Paint(Picture picture, View view, Draw draw)
+    /// <summary>
+    /// Paints ground and backdrop for one picture; <paramref name="draw"/> chooses where in the place it is. Without
+    /// <paramref name="figures"/> no unnamed people are sketched far off: a scene's boxes must be all the people there are.
+    /// </summary>
+    public void Paint(Picture picture, View view, Draw draw, bool figures = true)
     {
         var shift = new Vector2(draw.Range(-40, 40), draw.Range(-40, 40));
         var away = WallDistance * draw.Range(.6f, 1.6f);
@@ -77,7 +80,7 @@ internal sealed record Surroundings
                 }
             }
         }
-        Clutter(picture, view, draw);
+        Clutter(picture, draw, figures);
     }
 
     private Rgb GroundAt(float x, float z, float angle, float at, float lx, float lz)
@@ -88,6 +91,7 @@ internal sealed record Surroundings
         if (second > 0 && kind != Ground.Floor)
         {
             colour = SecondGround;
+            if (colour.G > colour.R * 1.12f) kind = Ground.Grass;
             if (second < .09f) return new Rgb(.72f, .71f, .68f).Scale(.9f + .2f * Noise.Value(Seed, x * 40, z * 40)); // the kerb
         }
         var broad = Noise.Value(Seed, x * .9f, z * .9f) - .5f;
@@ -163,13 +167,13 @@ internal sealed record Surroundings
         }
     }
 
-    private static void Clutter(Picture picture, View view, Draw draw)
+    private static void Clutter(Picture picture, Draw draw, bool figures)
     {
         float w = picture.Width, h = picture.Height;
         for (var n = draw.Next(4); n > 0; n--)
         {
             var colour = Rgb.FromHsv(draw.Range(0, 360), draw.Range(0, .7f), draw.Range(.1f, .95f));
-            switch (draw.Next(5))
+            switch (draw.Next(figures ? 5 : 4))
             {
                 case 0: // post or lamp
                     var x = draw.Range(0, w);

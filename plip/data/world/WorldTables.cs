@@ -28,15 +28,15 @@ internal sealed class WorldTables : IDisposable
         reid = Json("reid_raw.json");
         pretrain = Json("synthpedes_dataset.json");
         heldout = Json("synthpedes_heldout.json");
-        garments = Json("garments.json");
+        garments = Json("garments.json", indented: false);
         attributes = new StreamWriter(Path.Combine(directory, "attributes_pa100k.csv" + Suffix), append: false, new UTF8Encoding(false)) { NewLine = "\n" };
         attributes.WriteLine("file_path,split,id," + string.Join(',', Attributes.Pa100k));
     }
 
-    private Utf8JsonWriter Json(string name)
+    private Utf8JsonWriter Json(string name, bool indented = true)
     {
         var stream = File.Create(Path.Combine(directory, name + Suffix));
-        var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true, NewLine = "\n", Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+        var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = indented, NewLine = "\n", Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
         json.WriteStartArray();
         open.Add(json);
         open.Add(stream);

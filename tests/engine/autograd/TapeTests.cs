@@ -86,6 +86,9 @@ public class TapeTests
             Model(d, w, 5).Backward();
             Assert.True(d.MemoryInUse.Bytes > before.Bytes);
         }
+        // A leaf that lives outside the step keeps its gradient there: it can be read and added to by later steps.
+        Assert.Equal(w.Shape, w.Grad!.Shape);
+        w.Grad.Release();
         Assert.Equal((before.Blocks, before.Bytes), (d.MemoryInUse.Blocks, d.MemoryInUse.Bytes));
     }
 

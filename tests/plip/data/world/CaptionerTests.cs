@@ -1,5 +1,5 @@
-using Xunit;
 using Plip.Data.World;
+using Xunit;
 
 namespace Plip.Tests.Data.World;
 

@@ -1,6 +1,6 @@
-using Xunit;
 using System.Text.Json;
 using Plip.Data.World;
+using Xunit;
 
 namespace Plip.Tests.Data.World;
 
