@@ -221,6 +221,21 @@ public sealed class CommandLineTests(CommandLineTests.Trained trained) : IClassF
     }
 
     [Fact]
+    public void A_thread_count_in_the_environment_that_is_none_is_wrong_use()
+    {
+        var before = Environment.GetEnvironmentVariable("PLIP_THREADS");
+        Environment.SetEnvironmentVariable("PLIP_THREADS", "many");
+        try
+        {
+            Assert.Contains("PLIP_THREADS", Captured.Run("doctor").Fails(2));
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable("PLIP_THREADS", before);
+        }
+    }
+
+    [Fact]
     public void Doctor_finds_this_machine_sound()
     {
         var run = Captured.Run("doctor");

@@ -72,7 +72,7 @@ public sealed class ProcessTests(TinyPlip plip) : IClassFixture<TinyPlip>
     public void A_run_that_is_killed_again_and_again_ends_with_the_bits_of_one_that_never_was()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "needs SIGKILL");
-        var config = Config(60);
+        var config = Config(400);
         var folder = plip.NewFolder();
         for (var round = 0; round < 4; round++)
         {
@@ -86,7 +86,7 @@ public sealed class ProcessTests(TinyPlip plip) : IClassFixture<TinyPlip>
                 using (var file = Checkpoint.Open(Path.Combine(folder, "checkpoints", kind), w => Assert.Fail(w))) Assert.True(file.Step > 0);
         }
         var reached = Newest(Path.Combine(folder, "checkpoints", "last"));
-        Assert.InRange(reached, 8, 59);
+        Assert.InRange(reached, 14, 399);
         using (var device = new CpuDevice(1))
         using (var trainer = plip.Trainer(device, ConfigFile.Load(config), folder, resume: true))
             trainer.Run(reached + 1);
@@ -97,7 +97,7 @@ public sealed class ProcessTests(TinyPlip plip) : IClassFixture<TinyPlip>
     public void An_interrupted_run_saves_says_how_to_go_on_and_ends_with_the_same_bits()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "needs SIGINT");
-        var config = Config(61);
+        var config = Config(401);
         var folder = plip.NewFolder();
         var process = Start(null, Pretrain(config, folder, resume: false));
         WaitForCheckpoints(process, folder, 2);
@@ -120,7 +120,7 @@ public sealed class ProcessTests(TinyPlip plip) : IClassFixture<TinyPlip>
     public void A_full_disk_is_one_clear_error_and_the_earlier_checkpoint_stays()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "needs a limit on file sizes");
-        var config = Config(62);
+        var config = Config(402);
         var folder = Uninterrupted(config, 2);
         var before = TinyPlip.Fingerprint(folder);
         var size = new FileInfo(Directory.GetFiles(Path.Combine(folder, "checkpoints", "last"))[0]).Length;

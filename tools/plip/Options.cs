@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Plip.Engine;
 
 namespace Plip.Tool;
 
@@ -21,6 +22,20 @@ internal static class Options
                 result.AddError(FormattableString.Invariant($"--threads is {n}; expected 0 to 1024"));
         });
         return option;
+    }
+
+    /// <summary>The tensor engine with so many threads; 0 takes PLIP_THREADS, and without it every core.</summary>
+    /// <exception cref="UsageException">PLIP_THREADS is not a number of threads.</exception>
+    public static CpuDevice Device(int threads = 0)
+    {
+        try
+        {
+            return new CpuDevice(threads);
+        }
+        catch (ArgumentException e)
+        {
+            throw new UsageException(e.Message);
+        }
     }
 
     /// <summary>Fails with exit code 2 unless the value lies in the range.</summary>

@@ -21,7 +21,7 @@ internal sealed class QuickstartRun(string folder, string configName, int budget
 
     public int Run(CancellationToken cancellation)
     {
-        using var device = new CpuDevice(threads);
+        using var device = Options.Device(threads);
         var config = ConfigFile.Load(configName);
         var plan = QuickstartPlan.For(budget, config.Training, ImagesPerIdentity);
         config = config with { Training = config.Training with { Seed = seed, Steps = plan.Steps, ValidateEvery = Math.Max(50, plan.Steps / 5) } };
