@@ -2,62 +2,65 @@ using Plip.Encoders;
 using Plip.Engine;
 using TorchSharp;
 using Xunit;
-using static TorchSharp.torch.nn;
 
 namespace Plip.Oracle;
 
-/// <summary>The text encoder over packed sequences against LibTorch run on each sequence alone: padding cannot hide a mistake.</summary>
+/// <summary>The text encoder over packed sequences: outputs, and the gradients of all parameters.</summary>
 public class BertTests
 {
+    private static readonly int[] Offsets = [0, 3, 15, 16, 24];
+
     [Theory]
-    [InlineData(TextPooling.Mean)]
-    [InlineData(TextPooling.Pooler)]
-    public void Encodes_and_learns_as_in_LibTorch(TextPooling pooling)
+    [InlineData(TextPooling.Mean, 0f)]
+    [InlineData(TextPooling.Pooler, 0f)]
+    [InlineData(TextPooling.Mean, 0.1f)]
+    public void Encodes_and_learns_as_in_LibTorch(TextPooling pooling, float dropout)
     {
-        var config = new BertConfig { Layers = 2, Width = 32, Heads = 4, VocabularySize = 50, Positions = 20, MaxTokens = 20, Dropout = 0, Pooling = pooling };
-        int[] offsets = [0, 3, 15, 16, 24];
+        var config = Config() with { Pooling = pooling, Dropout = dropout };
         var random = new Philox(5, 6);
-        var ids = Enumerable.Range(0, offsets[^1]).Select(i => random.Next((ulong)i, 50)).ToArray();
+        var ids = Enumerable.Range(0, Offsets[^1]).Select(i => random.Next((ulong)i, config.VocabularySize)).ToArray();
         using var device = new CpuDevice();
+        using var scope = torch.NewDisposeScope();
         var bert = new Bert(config);
         using var store = ParameterStore.Materialize(device, bert, seed: 4);
-        // BERT starts at 0.02, where every attention is nearly uniform; larger weights make the test see it.
-        var values = store.Values.ToArray();
-        for (var i = 0; i < values.Length; i++) values[i] += 0.2f * random.Normal((ulong)i + 1000);
-        store.Values.CopyFrom<float>(values);
+        TorchState.Shake(store, 0.2f);
         var state = new TorchState(store);
-        using var scope = torch.NewDisposeScope();
-        var pooled = new List<torch.Tensor>();
-        for (var b = 0; b + 1 < offsets.Length; b++) pooled.Add(Forward(state, ids[offsets[b]..offsets[b + 1]], config));
-        var expected = torch.stack(pooled);
+        var peer = new TorchBert(state, config);
+        var hidden = peer.Hidden(ids, Offsets, new TorchDropout(7, 2, dropout));
+        var expected = peer.Pool(hidden, Offsets);
 
         using var step = device.BeginStep();
-        var text = PackedText.From(device, ids, offsets);
-        var embedding = bert.Pool(bert.Forward(text, new DropoutStream(0, 0)), text).Keep();
-        Torch.Close(expected, embedding, 1e-4, "embedding");
-        var weights = Torch.Normal((int)embedding.Count, 2);
-        Ops.Sum(Ops.Multiply(embedding, Tensor.From(device, weights, embedding.Shape))).Backward();
-        (expected * torch.tensor(weights, expected.shape)).sum().backward();
-        state.SameGradients(1e-3);
+        var text = PackedText.From(device, ids, Offsets);
+        var ours = bert.Forward(text, new DropoutStream(7, 2));
+        Torch.Close(hidden, ours, 1e-5, "hidden states");
+        var embedding = bert.Pool(ours, text).Keep();
+        Torch.Close(expected, embedding, 1e-5, "embedding");
+        Torch.Backward(embedding, expected);
+        state.SameGradients(1e-4);
     }
 
-    private static torch.Tensor Forward(TorchState s, int[] ids, BertConfig config)
+    [Fact]
+    public void One_layer_passes_the_gradient_of_its_input()
     {
-        torch.Tensor Linear(torch.Tensor x, string name) => functional.linear(x, s[name + ".weight"], s[name + ".bias"]);
-        torch.Tensor Norm(torch.Tensor x, string name) => functional.layer_norm(x, [config.Width], s[name + ".weight"], s[name + ".bias"], 1e-12);
-        var (t, heads) = (ids.Length, config.Heads);
-        torch.Tensor Heads(torch.Tensor x) => x.view(t, heads, config.Width / heads).transpose(0, 1);
-        var words = functional.embedding(torch.tensor(Array.ConvertAll(ids, i => (long)i)), s["embeddings.word_embeddings.weight"]);
-        var x = words + s["embeddings.position_embeddings.weight"][..t] + s["embeddings.token_type_embeddings.weight"][0];
-        x = Norm(x, "embeddings.LayerNorm");
-        for (var l = 0; l < config.Layers; l++)
-        {
-            var at = $"encoder.layer.{l}.";
-            var (q, k, v) = (Heads(Linear(x, at + "attention.self.query")), Heads(Linear(x, at + "attention.self.key")), Heads(Linear(x, at + "attention.self.value")));
-            var p = functional.softmax(q.matmul(k.transpose(-2, -1)) / Math.Sqrt(config.Width / heads), -1);
-            x = Norm(Linear(p.matmul(v).transpose(0, 1).reshape(t, config.Width), at + "attention.output.dense") + x, at + "attention.output.LayerNorm");
-            x = Norm(Linear(functional.gelu(Linear(x, at + "intermediate.dense")), at + "output.dense") + x, at + "output.LayerNorm");
-        }
-        return config.Pooling == TextPooling.Mean ? x.mean([0]) : Linear(x[0], "pooler.dense").tanh();
+        var config = Config();
+        using var device = new CpuDevice();
+        using var scope = torch.NewDisposeScope();
+        var layer = new BertLayer(config.Width, config.Heads, 4 * config.Width, 0);
+        using var store = ParameterStore.Materialize(device, layer, seed: 4);
+        TorchState.Shake(store, 0.2f);
+        var state = new TorchState(store);
+        var tokens = Torch.Normal(Offsets[^1] * config.Width, 3);
+        var t = Torch.Of(tokens, Offsets[^1], config.Width).requires_grad_();
+        var expected = new TorchBert(state, config).Layer(t, "", Offsets, new TorchDropout(0, 0, 0));
+
+        using var step = device.BeginStep();
+        var x = Tensor.From(device, tokens, new Shape(Offsets[^1], config.Width)).WithGrad();
+        var y = layer.Forward(x, Torch.Ids(x, Offsets), new DropoutStream(0, 0)).Keep();
+        Torch.Close(expected, y, 1e-5, "output");
+        Torch.Backward(y, expected);
+        Torch.Close(t.grad!, x.Grad!, 1e-4, "gradient of the input");
+        state.SameGradients(1e-4);
     }
+
+    private static BertConfig Config() => new() { Layers = 2, Width = 32, Heads = 4, VocabularySize = 50, Positions = 20, MaxTokens = 20, Dropout = 0 };
 }

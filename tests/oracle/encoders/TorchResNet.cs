@@ -1,13 +1,16 @@
+using Plip.Encoders;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
 namespace Plip.Oracle;
 
-/// <summary>CLIP's ModifiedResNet in LibTorch's own operators, by state-dict names, in training mode.</summary>
-internal sealed class TorchResNet(TorchState state, string prefix = "")
+/// <summary>CLIP's ModifiedResNet in LibTorch's own operators, by state-dict names; pictures are NCHW.</summary>
+/// <param name="state">Its batch norms update the running statistics in place when training.</param>
+/// <param name="statistics">Suffix of the running statistics to use: "" or, for gray pictures, "_1".</param>
+internal sealed class TorchResNet(TorchState state, string prefix = "", bool training = true, string statistics = "")
 {
-    /// <summary>Stage maps, NCHW.</summary>
+    /// <summary>The four stage maps.</summary>
     public Tensor[] Stages(Tensor x, int[] layers)
     {
         x = functional.relu(Norm(Conv(x, "conv1", 2, 1), "bn1"));
@@ -30,7 +33,7 @@ internal sealed class TorchResNet(TorchState state, string prefix = "")
         if (stride > 1) y = functional.avg_pool2d(y, stride);
         y = Norm(Conv(y, at + "conv3", 1, 0), at + "bn3");
         var identity = x;
-        if (state.Has(prefix + at + "downsample.0.weight"))
+        if (state.Has($"{prefix}{at}downsample.0.weight"))
         {
             if (stride > 1) identity = functional.avg_pool2d(identity, stride);
             identity = Norm(Conv(identity, at + "downsample.0", 1, 0), at + "downsample.1");
@@ -38,22 +41,30 @@ internal sealed class TorchResNet(TorchState state, string prefix = "")
         return functional.relu(y + identity);
     }
 
-    /// <summary>CLIP's attention pool through LibTorch's multi-head attention.</summary>
-    public Tensor AttentionPool(Tensor x, int heads)
+    /// <summary>The global embedding from F4.</summary>
+    public Tensor Embed(Tensor last, ModifiedResNetConfig config) => config.Head == ResNetHead.MaxLinear
+        ? state.Linear(last.amax([2, 3]), prefix + "head")
+        : AttentionPool(last, config.Heads);
+
+    private Tensor AttentionPool(Tensor x, int heads)
     {
         var (n, c) = (x.shape[0], x.shape[1]);
         var tokens = x.flatten(2).permute(0, 2, 1);
         tokens = torch.cat([tokens.mean([1], keepdim: true), tokens], 1) + state[prefix + "attnpool.positional_embedding"];
-        Tensor Project(Tensor t, string name) => functional.linear(t, state[$"{prefix}attnpool.{name}.weight"], state[$"{prefix}attnpool.{name}.bias"]);
+        Tensor Project(Tensor t, string name) => state.Linear(t, $"{prefix}attnpool.{name}");
         Tensor Heads(Tensor t) => t.view(n, t.shape[1], heads, c / heads).transpose(1, 2);
-        var (q, k, v) = (Heads(Project(tokens[.., ..1], "q_proj")), Heads(Project(tokens, "k_proj")), Heads(Project(tokens, "v_proj")));
-        var p = functional.softmax(q.matmul(k.transpose(-2, -1)) / Math.Sqrt(c / heads), -1);
-        return Project(p.matmul(v).transpose(1, 2).reshape(n, c), "c_proj");
+        var o = functional.scaled_dot_product_attention(
+            Heads(Project(tokens.narrow(1, 0, 1), "q_proj")), Heads(Project(tokens, "k_proj")), Heads(Project(tokens, "v_proj")));
+        return Project(o.transpose(1, 2).reshape(n, c), "c_proj");
     }
 
     private Tensor Conv(Tensor x, string name, int stride, int padding) =>
         functional.conv2d(x, state[$"{prefix}{name}.weight"], strides: [stride, stride], padding: [padding, padding]);
 
-    private Tensor Norm(Tensor x, string name) => functional.batch_norm(
-        x, null, null, state[$"{prefix}{name}.weight"], state[$"{prefix}{name}.bias"], training: true, eps: 1e-5);
+    private Tensor Norm(Tensor x, string name)
+    {
+        var at = prefix + name + ".";
+        return functional.batch_norm(
+            x, state[$"{at}running_mean{statistics}"], state[$"{at}running_var{statistics}"], state[at + "weight"], state[at + "bias"], training, eps: 1e-5);
+    }
 }

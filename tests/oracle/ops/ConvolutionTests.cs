@@ -7,6 +7,7 @@ namespace Plip.Oracle;
 public class ConvolutionTests
 {
     [Theory]
+    [Trait("op", nameof(Ops.Conv2d))]
     [InlineData(2, 96, 48, 3, 3, 8, 2, 1)]
     [InlineData(2, 24, 12, 32, 3, 32, 1, 1)]
     [InlineData(3, 12, 6, 64, 1, 128, 1, 0)]
@@ -18,6 +19,7 @@ public class ConvolutionTests
             [Torch.Input(1, n, h, w, c), Torch.Input(2, r, r, c, k), Torch.Input(3, k)]);
 
     [Theory]
+    [Trait("op", nameof(Ops.ConvTranspose2d))]
     [InlineData(2, 8, 4, 64, 3, 16, 2, 1, 1)]
     [InlineData(1, 5, 5, 7, 3, 3, 1, 1, 0)]
     [InlineData(2, 3, 4, 20, 2, 33, 2, 0, 0)]

@@ -2,47 +2,84 @@ using Plip.Engine;
 using TorchSharp;
 using Xunit;
 
+[assembly: Xunit.v3.Parallelization(Mode = Xunit.Sdk.ParallelMode.None)] // both programs bring threads of their own
+
 namespace Plip.Oracle;
 
-/// <summary>The same op with the same numbers in LibTorch: values and gradients side by side.</summary>
+/// <summary>
+/// The same op with the same numbers in LibTorch: values and gradients side by side. LibTorch computes in F64, so what
+/// differs is our F32 alone, and the tolerances can be a few roundings wide.
+/// </summary>
 internal static class Torch
 {
-    /// <summary>Compares an op's output and the gradients of all float inputs with LibTorch's, in F32.</summary>
+    /// <summary>Relative tolerances of outputs and gradients, unless a test says otherwise and why.</summary>
+    public const double Output = 1e-5, Gradient = 5e-5;
+
+    /// <summary>Compares an op's output and the gradients of all its inputs with LibTorch's.</summary>
     /// <param name="op">Ours.</param>
     /// <param name="peer">The same with LibTorch.</param>
     /// <param name="inputs">Values and shapes, as ours takes them.</param>
-    /// <param name="tolerance">Relative to the largest magnitude (at least 1): two F32 programs that add in different orders.</param>
-    public static void Same(Func<Tensor[], Tensor> op, Func<torch.Tensor[], torch.Tensor> peer, (float[] Values, int[] Shape)[] inputs, double tolerance = 1e-4)
+    /// <param name="tolerance">Of the output, relative to its largest magnitude.</param>
+    /// <param name="gradient">Of the gradients, each relative to its largest magnitude.</param>
+    /// <param name="floor">The least that a gradient's tolerance is relative to; what flows in is of size 1.</param>
+    public static void Same(
+        Func<Tensor[], Tensor> op, Func<torch.Tensor[], torch.Tensor> peer, (float[] Values, int[] Shape)[] inputs,
+        double tolerance = Output, double gradient = Gradient, double floor = 1e-12)
     {
         using var device = new CpuDevice();
         using var step = device.BeginStep();
         using var scope = torch.NewDisposeScope();
         var ours = inputs.Select(i => Tensor.From(device, i.Values, new Shape(i.Shape)).WithGrad()).ToArray();
-        var theirs = inputs.Select(i => torch.tensor(i.Values, [.. i.Shape.Select(d => (long)d)], requires_grad: true)).ToArray();
+        var theirs = inputs.Select(i => Of(i.Values, i.Shape).requires_grad_()).ToArray();
         var y = op(ours).Keep();
         var t = peer(theirs);
+        Assert.Equal(t.shape, y.Shape.ToArray().Select(d => (long)d));
         Close(t, y, tolerance, "forward");
-        var weights = Normal((int)y.Count, 77);
-        Ops.Sum(Ops.Multiply(y, Tensor.From(device, weights, y.Shape))).Backward();
-        (t.contiguous() * torch.tensor(weights, t.shape)).sum().backward();
+        Backward(y, t);
         for (var k = 0; k < ours.Length; k++)
         {
-            Assert.True(ours[k].Grad != null || theirs[k].grad is null, $"input {k}: no gradient from ours");
-            if (theirs[k].grad is { } g) Close(g, ours[k].Grad!, tolerance * 5, $"gradient of input {k}");
+            Assert.True(theirs[k].grad is not null, $"input {k}: LibTorch has no gradient; it does not belong among the inputs");
+            Assert.True(ours[k].Grad != null, $"input {k}: no gradient from ours");
+            Close(theirs[k].grad!, ours[k].Grad!, gradient, $"gradient of input {k}", floor);
         }
     }
 
-    /// <summary>Every element within tolerance·max(1, largest magnitude).</summary>
-    public static void Close(torch.Tensor expected, Tensor actual, double tolerance, string what)
+    /// <summary>Walks both tapes back from the same random combination of the outputs.</summary>
+    public static void Backward(Tensor ours, torch.Tensor theirs)
     {
-        var e = expected.detach().contiguous().data<float>().ToArray();
+        var weights = Normal((int)ours.Count, 77);
+        Ops.Sum(Ops.Multiply(ours, Tensor.From(ours.Device, weights, ours.Shape))).Backward();
+        (theirs * Of(weights, ours.Shape.ToArray())).sum().backward();
+    }
+
+    /// <summary>Every element within tolerance times the largest magnitude of what LibTorch has.</summary>
+    /// <param name="floor">Takes the place of a smaller magnitude: for gradients that are zero but for rounding.</param>
+    public static void Close(torch.Tensor expected, Tensor actual, double tolerance, string what, double floor = 1e-12)
+    {
+        var e = Values(expected);
         var a = actual.ToArray();
         Assert.Equal(e.Length, a.Length);
-        var scale = Math.Max(1.0, e.Length == 0 ? 0 : e.Max(v => Math.Abs((double)v)));
+        var within = tolerance * Math.Max(floor, Largest(e));
         for (var i = 0; i < e.Length; i++)
-            if (!(Math.Abs((double)e[i] - a[i]) <= tolerance * scale))
-                Assert.Fail($"{what}: element {i} is {a[i]:R}, LibTorch has {e[i]:R} (tolerance {tolerance * scale:g3})");
+            if (!(Math.Abs(e[i] - a[i]) <= within))
+                Assert.Fail($"{what}: element {i} is {a[i]:R}, LibTorch has {e[i]:R} (tolerance {within:g3}, off by {Math.Abs(e[i] - a[i]):g3})");
     }
+
+    /// <summary>The elements in logical order.</summary>
+    public static double[] Values(torch.Tensor x) => x.detach().contiguous().data<double>().ToArray();
+
+    /// <summary>Largest magnitude, 0 of none.</summary>
+    public static double Largest(double[] values) => values.Length == 0 ? 0 : values.Max(Math.Abs);
+
+    /// <summary>An F64 tensor of LibTorch with these values.</summary>
+    public static torch.Tensor Of(float[] values, params int[] shape) =>
+        torch.tensor(Array.ConvertAll(values, v => (double)v), [.. shape.Select(d => (long)d)]);
+
+    /// <summary>An I64 vector of LibTorch.</summary>
+    public static torch.Tensor Ids(params int[] ids) => torch.tensor(Array.ConvertAll(ids, i => (long)i));
+
+    /// <summary>An I32 vector of ours beside <paramref name="x"/>.</summary>
+    public static Tensor Ids(Tensor x, params int[] ids) => Tensor.From(x.Device, ids, new Shape(ids.Length));
 
     /// <summary>Reproducible standard normal values.</summary>
     public static float[] Normal(int count, uint seed, float scale = 1f)
