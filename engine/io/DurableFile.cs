@@ -27,6 +27,12 @@ internal static partial class DurableFile
             }
             File.Move(temporary, path, overwrite: true);
         }
+        catch (ArgumentOutOfRangeException e) when (e.ParamName == "value")
+        {
+            // .NET's answer to EFBIG: a limit on file sizes, or a file system such as FAT with one of its own.
+            Forget(temporary);
+            throw new IOException("the file is larger than this disk or a limit allows", e);
+        }
         catch
         {
             Forget(temporary);

@@ -120,9 +120,10 @@ public sealed partial class ParameterStore : IDisposable
         _disposed = true;
         foreach (var (_, parameter) in Parameters) parameter.Detach();
         foreach (var (_, buffer) in _buffers) buffer.Detach();
-        Values.Release("its parameter store was disposed");
-        _grads?.Release("its parameter store was disposed");
-        _frozen.Release("its parameter store was disposed");
+        // Freed, not released: a pass that recorded nothing leaves views of parameters (Ops.Reshape, Ops.Slice) to the collector.
+        Values.Free("its parameter store was disposed");
+        _grads?.Free("its parameter store was disposed");
+        _frozen.Free("its parameter store was disposed");
     }
 
     private static void Initialise(string name, Parameter parameter, ulong seed)

@@ -180,6 +180,13 @@ public sealed partial class Tensor
         _storage.Release(by);
     }
 
+    /// <summary>Returns the memory at once, whoever still views it.</summary>
+    internal void Free(string by)
+    {
+        _released = true;
+        _storage.Free(by);
+    }
+
     /// <summary>Another handle on the same memory, with this shape.</summary>
     internal Tensor View(Shape shape, long offsetBytes = 0)
     {

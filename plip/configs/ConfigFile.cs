@@ -66,8 +66,10 @@ public static class ConfigFile
     private static void CheckKeys(JsonElement element, JsonTypeInfo type, string path, string source)
     {
         if (element.ValueKind != JsonValueKind.Object || type.Kind != JsonTypeInfoKind.Object) return;
+        string? discriminator = null;
         if (type.PolymorphismOptions is { } options)
         {
+            discriminator = options.TypeDiscriminatorPropertyName;
             var names = options.DerivedTypes.Select(t => (string)t.TypeDiscriminator!).ToArray();
             var chosen = element.TryGetProperty(options.TypeDiscriminatorPropertyName, out var given) && given.ValueKind == JsonValueKind.String ? given.GetString() : null;
             var derived = options.DerivedTypes.FirstOrDefault(t => (string)t.TypeDiscriminator! == chosen);
@@ -77,7 +79,7 @@ public static class ConfigFile
         }
         foreach (var property in element.EnumerateObject())
         {
-            if (property.Name == "type" && path.Length > 0) continue;
+            if (property.Name == discriminator) continue;
             var known = type.Properties.FirstOrDefault(p => p.Name == property.Name);
             if (known == null)
                 throw new ConfigException($"{source}: unknown key \"{path}{property.Name}\"; did you mean \"{path}{Nearest(property.Name, type.Properties.Select(p => p.Name))}\"?");
@@ -112,6 +114,7 @@ public static class ConfigFile
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     WriteIndented = true,
+    RespectNullableAnnotations = true,
     AllowOutOfOrderMetadataProperties = true,
     AllowTrailingCommas = true,
     UseStringEnumConverter = true,

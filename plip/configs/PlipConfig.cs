@@ -1,5 +1,6 @@
 using Plip.Encoders;
 using Plip.Engine;
+using Plip.Tasks;
 
 namespace Plip.Configs;
 
@@ -43,7 +44,7 @@ public sealed record ImageConfig
     /// <summary>Pixels; a multiple of 32 (the encoders' total stride).</summary>
     public int Height { get; set; } = 256;
 
-    /// <summary>Pixels; a multiple of 16.</summary>
+    /// <summary>Pixels; a multiple of 16, at least 32.</summary>
     public int Width { get; set; } = 128;
 
     /// <summary>RGB mean that is subtracted, in units of 0..1.</summary>
@@ -59,7 +60,7 @@ public sealed record ImageConfig
     internal void Validate()
     {
         ConfigException.Require(Height >= 32 && Height % 16 == 0 && Height <= 2048, "image.height", Height, "a multiple of 16 from 32 to 2048");
-        ConfigException.Require(Width >= 16 && Width % 16 == 0 && Width <= 2048, "image.width", Width, "a multiple of 16 from 16 to 2048");
+        ConfigException.Require(Width >= 32 && Width % 16 == 0 && Width <= 2048, "image.width", Width, "a multiple of 16 from 32 to 2048");
         ConfigException.Require(Mean.Length == 3, "image.mean", Mean.Length, "three numbers");
         ConfigException.Require(Std.Length == 3 && Std.All(s => s > 0), "image.std", Std.Length, "three positive numbers");
     }
@@ -80,8 +81,12 @@ public sealed record TasksConfig
     internal void Validate()
     {
         ConfigException.Require(Ivlc.Enabled || Tic.Enabled || Iap.Enabled, "tasks", "all disabled", "at least one task enabled");
-        ConfigException.Require(Ivlc.Scale > 0, "tasks.ivlc.scale", Ivlc.Scale, "a positive number");
+        ConfigException.Require(Ivlc.Scale > 0 && float.IsFinite(Ivlc.Scale), "tasks.ivlc.scale", Ivlc.Scale, "a positive number");
         ConfigException.Require(Tic.Channels > 0 && Tic.Channels % 4 == 0, "tasks.tic.channels", Tic.Channels, "a positive multiple of 4 (a quarter for each stage)");
+        ConfigException.Require(Tic.Weight >= 0 && float.IsFinite(Tic.Weight), "tasks.tic.weight", Tic.Weight, "0 or more");
+        ConfigException.Require(Tic.Distance == TicDistance.Euclidean || Tic.Reduction != TicReduction.Sum, "tasks.tic.reduction", Tic.Reduction, $"PerImageNorm or Mean with {Tic.Distance}");
+        ConfigException.Require(Iap.Weight >= 0 && float.IsFinite(Iap.Weight), "tasks.iap.weight", Iap.Weight, "0 or more");
+        ConfigException.Require(MaskingCurriculum.TryParse(Iap.Curriculum, out _), "tasks.iap.curriculum", Iap.Curriculum, MaskingCurriculum.Valid);
         ConfigException.Require(Iap.Layers is >= 1 and <= 24, "tasks.iap.layers", Iap.Layers, "1 to 24 transformer blocks");
     }
 }
@@ -140,7 +145,7 @@ public enum TicReduction
     /// <summary>Mean over all elements: for small pictures.</summary>
     Mean,
 
-    /// <summary>Sum over all elements (Euclidean only).</summary>
+    /// <summary>Mean over the batch of each picture's sum of squares (Euclidean only).</summary>
     Sum,
 }
 

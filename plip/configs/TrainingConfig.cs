@@ -93,10 +93,16 @@ public sealed record TrainingConfig
 
     internal void Validate()
     {
-        ConfigException.Require(Steps > 0 || Epochs > 0, "training.epochs", Epochs, "a positive number (or training.steps)");
+        ConfigException.Require(Steps >= 0, "training.steps", Steps, "0 (the epochs decide) or more");
+        ConfigException.Require(Steps > 0 || (Epochs > 0 && double.IsFinite(Epochs)), "training.epochs", Epochs, "a positive number (or training.steps)");
         ConfigException.Require(BatchSize >= 2, "training.batchSize", BatchSize, "2 or more: the contrast needs pairs to tell apart");
         ConfigException.Require(Accumulation >= 1, "training.accumulation", Accumulation, "1 or more");
         ConfigException.Require(LearningRate > 0 && float.IsFinite(LearningRate), "training.learningRate", LearningRate, "a positive number");
+        ConfigException.Require(TextLearningRateScale >= 0 && float.IsFinite(TextLearningRateScale), "training.textLearningRateScale", TextLearningRateScale, "0 or more");
+        ConfigException.Require(WeightDecay >= 0 && float.IsFinite(WeightDecay), "training.weightDecay", WeightDecay, "0 or more");
+        ConfigException.Require(ClipNorm >= 0 && float.IsFinite(ClipNorm), "training.clipNorm", ClipNorm, "0 (off) or more");
+        ConfigException.Require(ValidateEvery >= 0, "training.validateEvery", ValidateEvery, "0 (once an epoch) or more");
+        ConfigException.Require(Shift >= 0, "training.shift", Shift, "0 or more pixels");
         ConfigException.Require(Warmup is >= 0 and < 1, "training.warmup", Warmup, "a share of all steps, from 0 to below 1");
         ConfigException.Require(Milestones.All(m => m is > 0 and < 1), "training.milestones", string.Join(", ", Milestones), "shares of all steps, between 0 and 1");
         ConfigException.Require(Ema is >= 0 and < 1, "training.ema", Ema, "0 (off) to below 1");

@@ -52,6 +52,8 @@ public sealed record BertConfig
     {
         ConfigException.Require(Layers is >= 1 and <= 96, "text.layers", Layers, "1 to 96");
         ConfigException.Require(Heads >= 1 && Width >= 1 && Width % Heads == 0, "text.heads", Heads, $"a divisor of text.width, {Width}");
+        ConfigException.Require(Intermediate >= 0, "text.intermediate", Intermediate, "0 (four times text.width) or more");
+        ConfigException.Require(VocabularySize >= 0, "text.vocabularySize", VocabularySize, "0 (the vocabulary's) or more");
         ConfigException.Require(MaxTokens >= 3 && MaxTokens <= Positions, "text.maxTokens", MaxTokens, $"3 to text.positions, {Positions}");
         ConfigException.Require(FrozenLayers >= 0 && FrozenLayers <= Layers, "text.frozenLayers", FrozenLayers, $"0 to text.layers, {Layers}");
         ConfigException.Require(Dropout is >= 0 and < 1, "text.dropout", Dropout, "0 to below 1");

@@ -39,7 +39,7 @@ public sealed record ModifiedResNetConfig : VisualConfig
         ConfigException.Require(Layers.Length == 4 && Layers.All(n => n is >= 1 and <= 64), "visual.layers", string.Join(", ", Layers), "four numbers of bottlenecks, each 1 to 64");
         ConfigException.Require(Width is >= 2 and <= 512 && Width % 2 == 0, "visual.width", Width, "an even number from 2 to 512");
         ConfigException.Require(Head != ResNetHead.AttentionPool || (Heads >= 1 && 32 * Width % Heads == 0), "visual.heads", Heads, $"a divisor of F4's {32 * Width} channels");
-        ConfigException.Require(image.Height % 32 == 0 && image.Width % 16 == 0, "image", $"{image.Height}×{image.Width}", "a height that is a multiple of 32 and a width that is one of 16");
+        ConfigException.Require(image.Height % 32 == 0 && image.Width % 16 == 0 && image.Width >= 32, "image", $"{image.Height}×{image.Width}", "a height that is a multiple of 32 and a width that is one of 16, at least 32");
     }
 }
 
@@ -81,7 +81,7 @@ public sealed class ModifiedResNet : VisualEncoder
             _layers[s] = Child($"layer{s + 1}", new ModuleList<Bottleneck>(blocks));
         }
         if (config.Head == ResNetHead.MaxLinear) _head = Child("head", new Linear(channels, embedding));
-        else _attentionPool = Child("attnpool", new AttentionPool(image.Height / 32 * (image.Width / 32 is 0 ? 1 : image.Width / 32), channels, config.Heads, embedding));
+        else _attentionPool = Child("attnpool", new AttentionPool(image.Height / 32 * (image.Width / 32), channels, config.Heads, embedding));
     }
 
     /// <inheritdoc/>

@@ -64,7 +64,7 @@ public static class Embedder
     }
 
     /// <summary>Embeds texts of one's own: one row each.</summary>
-    /// <exception cref="ArgumentException">No texts.</exception>
+    /// <exception cref="FormatException">A text has no word.</exception>
     public static float[] Texts(Device device, PlipModel model, ICaptionEncoder encoder, IReadOnlyList<string> texts, int batch = 256)
     {
         var dim = model.Config.Text.Width;
@@ -83,11 +83,15 @@ public static class Embedder
     }
 
     /// <summary>Text→image retrieval of a data set's captions among its pictures.</summary>
+    /// <exception cref="NotFiniteNumberException">An embedding is NaN or infinite: the weights are of a run that diverged.</exception>
     public static RetrievalRun Retrieve(Device device, PlipModel model, ICaptionEncoder encoder, PersonDataset data, string direction, IReadOnlyList<int>? samples = null)
     {
         var loader = new EvaluationLoader(data, encoder, model.Config.Image.ToSettings(), model.Config.Text.MaxTokens, Environment.ProcessorCount);
         var texts = Texts(device, model, loader);
         var images = Images(device, model, loader, data.Images.Count);
+        foreach (var (what, values) in new[] { ("caption", texts.Values), ("picture", images.Values) })
+            if (Array.FindIndex(values, v => !float.IsFinite(v)) is >= 0 and var bad)
+                throw new NotFiniteNumberException(FormattableString.Invariant($"the embedding of {what} {bad / texts.Dim} is not finite: the weights are of a run that diverged"));
         var outcome = Retrieval.Evaluate(texts.Values, texts.Identities, images.Values, images.Identities, texts.Dim,
             new RetrievalOptions { Direction = direction, Samples = samples ?? [] });
         return new RetrievalRun(outcome, images, texts, texts.MeanNeighbourCosine());

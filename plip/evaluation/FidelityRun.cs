@@ -19,7 +19,7 @@ public static class FidelityRun
     {
         var fidelity = new ColourFidelity();
         var pictures = 0;
-        var stride = Math.Max(1, data.Images.Count / limit);
+        var stride = Math.Max(1, (data.Images.Count + limit - 1) / limit);
         for (var i = 0; i < data.Images.Count; i += stride)
         {
             var image = data.Images[i];

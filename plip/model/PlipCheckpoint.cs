@@ -80,9 +80,10 @@ public sealed class PlipCheckpoint : IDisposable
     public float[] EmbedTexts(IReadOnlyList<string> texts) => Evaluation.Embedder.Texts(Device, Model, Captions, texts);
 
     /// <summary>Embeds pictures: (Count, D), row-major, L2-normalised.</summary>
-    /// <param name="batch">Pictures at once.</param>
+    /// <param name="batch">Pictures at once, 1 or more.</param>
     public float[] EmbedImages(IReadOnlyList<Picture> pictures, int batch = 64)
     {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
         var (image, dim) = (Model.Config.Image, Model.Config.Text.Width);
         var transform = new ImageTransform(image.ToSettings());
         var values = new float[checked(pictures.Count * dim)];
@@ -110,6 +111,9 @@ public sealed class PlipCheckpoint : IDisposable
     /// <summary>Compares what shapes the model; how it was trained may differ.</summary>
     internal static void RequireSameModel(PlipConfig expected, PlipConfig found, string path)
     {
+        // A configuration that leaves the vocabulary's size open takes any.
+        var words = expected.Text.VocabularySize > 0 ? expected.Text.VocabularySize : found.Text.VocabularySize;
+        expected = expected with { Text = expected.Text with { VocabularySize = words } };
         PlipConfig Shapes(PlipConfig c) => c with { Name = "", Training = new TrainingConfig() };
         var (a, b) = (ConfigFile.ToJson(Shapes(expected)).Split('\n'), ConfigFile.ToJson(Shapes(found)).Split('\n'));
         var line = Enumerable.Range(0, Math.Max(a.Length, b.Length)).FirstOrDefault(i => i >= a.Length || i >= b.Length || a[i] != b[i], -1);

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 
 namespace Plip.Tasks;
@@ -39,18 +40,26 @@ public sealed class MaskingCurriculum
         return new MaskingCurriculum(string.Create(CultureInfo.InvariantCulture, $"constant({value})"), _ => value);
     }
 
+    /// <summary>What <see cref="Parse"/> reads, in words.</summary>
+    public const string Valid = "sqrt(x) (the default), x, x^2 and constant(v) with v in [0, 1], for example constant(0.5)";
+
     /// <summary>Reads a configuration's name: <c>sqrt(x)</c>, <c>x</c>, <c>x^2</c> or <c>constant(v)</c>.</summary>
     /// <exception cref="FormatException">Another name, or a v that is no number in [0, 1]; the message lists what is valid.</exception>
-    public static MaskingCurriculum Parse(string name)
+    public static MaskingCurriculum Parse(string name) =>
+        TryParse(name, out var curriculum) ? curriculum : throw new FormatException($"\"{name}\" is no masking curriculum. Valid are {Valid}.");
+
+    /// <summary>As <see cref="Parse"/>, with false in place of the exception.</summary>
+    public static bool TryParse(string name, [NotNullWhen(true)] out MaskingCurriculum? curriculum)
     {
         var text = name.Trim();
+        curriculum = null;
         foreach (var known in (ReadOnlySpan<MaskingCurriculum>)[SquareRoot, Linear, Square])
-            if (known.Name == text) return known;
+            if (known.Name == text) curriculum = known;
         if (text.StartsWith("constant(", StringComparison.Ordinal) && text.EndsWith(')')
             && float.TryParse(text.AsSpan(9, text.Length - 10), NumberStyles.Float, CultureInfo.InvariantCulture, out var value)
             && value is >= 0 and <= 1)
-            return Constant(value);
-        throw new FormatException($"\"{name}\" is no masking curriculum. Valid are sqrt(x) (the default), x, x^2 and constant(v) with v in [0, 1], for example constant(0.5).");
+            curriculum = Constant(value);
+        return curriculum != null;
     }
 
     /// <summary>The masking probability.</summary>

@@ -27,8 +27,6 @@ internal sealed class RunFolder(string folder, Action<string>? warn)
 {
     private const string OptimizerPrefix = "optimizer.", EmaPrefix = "ema.";
 
-    private string _lastGood = "none yet";
-
     public string Metrics
     {
         get
@@ -42,8 +40,8 @@ internal sealed class RunFolder(string folder, Action<string>? warn)
 
     public string Last => Path.Combine(folder, "checkpoints", "last");
 
-    /// <summary>The newest checkpoint that was written or read, for error messages.</summary>
-    public string LastGood => _lastGood;
+    /// <summary>The newest checkpoint that was written or read, for error messages; null before the first.</summary>
+    public string? LastGood { get; private set; }
 
     public void SaveBest(PlipConfig config, Vocabulary vocabulary, ParameterStore store, TrainerState state)
     {
@@ -58,7 +56,7 @@ internal sealed class RunFolder(string folder, Action<string>? warn)
         tensors.Add(store.StateDict(), PlipCheckpoint.ModelPrefix);
         tensors.Add(optimizer.StateDict(), OptimizerPrefix);
         if (ema != null) tensors.Add(ema.StateDict(), EmaPrefix);
-        _lastGood = Checkpoint.Save(Last, state.Step, tensors, Metadata(config, vocabulary, state), keep: 2, warn);
+        LastGood = Checkpoint.Save(Last, state.Step, tensors, Metadata(config, vocabulary, state), keep: 2, warn);
     }
 
     /// <summary>Loads the newest valid checkpoint of checkpoints/last into a run of the same configuration.</summary>
@@ -67,17 +65,37 @@ internal sealed class RunFolder(string folder, Action<string>? warn)
         using var file = Checkpoint.Open(Last, warn);
         var (savedConfig, savedWords) = PlipCheckpoint.Describe(file);
         PlipCheckpoint.RequireSameModel(config, savedConfig, file.Path);
-        if (ConfigFile.ToJson(config) != ConfigFile.ToJson(savedConfig))
-            throw new ConfigException($"{file.Path} was trained with other training settings than {config.Name} has now; resume with the settings it began with, or start anew in another folder");
+        if (Difference(savedConfig, config, Bound) is { } fixedOne)
+            throw new ConfigException($"{file.Path} was trained with other settings than {config.Name} has now: {fixedOne}. Resume with the settings it began with, or start anew in another folder");
+        if (Difference(savedConfig, config, WithoutWorkers) is { } changed)
+            warn?.Invoke($"{file.Path} was trained with other settings than {config.Name} has now: {changed}. The run goes on with the new ones");
         if (!savedWords.Lines.SequenceEqual(vocabulary.Lines, StringComparer.Ordinal))
             throw new ConfigException($"{file.Path} has another vocabulary than this run; resume with the same --vocabulary and data");
         if (!file.Metadata.TryGetValue(PlipCheckpoint.TrainerKey, out var json) || JsonSerializer.Deserialize(json, TrainerJson.Default.TrainerState) is not { } state)
             throw new FileFormatException(file.Path, PlipCheckpoint.TrainerKey, "is missing: this file holds weights but no run; resume from checkpoints/last");
+        if (file.Tensors.TryGet(OptimizerPrefix + "step") == null)
+            throw new FileFormatException(file.Path, "optimizer", "is missing: this file holds the best weights, not the run; resume from checkpoints/last");
         store.Load(file.Tensors.Under(PlipCheckpoint.ModelPrefix));
         optimizer.Load(file.Tensors.Under(OptimizerPrefix));
         ema?.Load(file.Tensors.Under(EmaPrefix));
-        _lastGood = file.Path;
+        LastGood = file.Path;
         return state;
+    }
+
+    /// <summary>What must not change within a run: all but what steers the size of an update and what changes no bit.</summary>
+    private static PlipConfig Bound(PlipConfig c) =>
+        c with { Training = c.Training with { LearningRate = 1, Warmup = 0, ClipNorm = 0, Workers = 1, ValidateEvery = 0 } };
+
+    private static PlipConfig WithoutWorkers(PlipConfig c) => c with { Training = c.Training with { Workers = 1 } };
+
+    /// <summary>The first line in which two configurations differ, in words; null where they do not.</summary>
+    private static string? Difference(PlipConfig saved, PlipConfig now, Func<PlipConfig, PlipConfig> part)
+    {
+        var (a, b) = (ConfigFile.ToJson(part(saved)).Split('\n'), ConfigFile.ToJson(part(now)).Split('\n'));
+        var line = Enumerable.Range(0, Math.Max(a.Length, b.Length)).FirstOrDefault(i => a.ElementAtOrDefault(i) != b.ElementAtOrDefault(i), -1);
+        return line < 0 ? null : $"{Trim(a)} then, {Trim(b)} now";
+
+        string Trim(string[] lines) => lines.ElementAtOrDefault(line)?.Trim(' ', ',') ?? "nothing";
     }
 
     private static Dictionary<string, string> Metadata(PlipConfig config, Vocabulary vocabulary, TrainerState state) => new(StringComparer.Ordinal)

@@ -61,7 +61,10 @@ public sealed class Trainer : IDisposable
     /// <param name="config">The configuration; its text.vocabularySize is set from the vocabulary.</param>
     /// <param name="vocabulary">Word pieces.</param>
     /// <param name="options">Data and folder.</param>
-    /// <exception cref="ConfigException">Resuming with another configuration than the checkpoint's.</exception>
+    /// <exception cref="ConfigException">
+    /// Resuming with another configuration than the checkpoint's. Learning rate, warm-up, clipping, workers and the rhythm of
+    /// validation may differ: the first three are what a diverged run needs changed.
+    /// </exception>
     public Trainer(Device device, PlipConfig config, Vocabulary vocabulary, TrainerOptions options)
     {
         (_device, _options) = (device, options);
@@ -75,7 +78,16 @@ public sealed class Trainer : IDisposable
         _captions = new CaptionEncoder(new CaptionTokenizer(vocabulary));
         _curriculum = MaskingCurriculum.Parse(config.Tasks.Iap.Curriculum);
         _folder = new RunFolder(options.Folder, options.Warning);
-        if (options.Resume) _state = _folder.Resume(config, vocabulary, Store, _optimizer, _ema);
+        if (!options.Resume) return;
+        try
+        {
+            _state = _folder.Resume(config, vocabulary, Store, _optimizer, _ema);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>The model being trained.</summary>
@@ -94,7 +106,7 @@ public sealed class Trainer : IDisposable
     /// <param name="until">Stop (and save) after this many optimiser steps in all; 0 for the plan's end.</param>
     /// <param name="cancellation">Checked between steps.</param>
     /// <returns>True when the plan was finished.</returns>
-    /// <exception cref="DivergedException">A loss or gradient is not finite; nothing was updated with it.</exception>
+    /// <exception cref="DivergedException">A loss, a gradient or, at a validation, the model is not finite; nothing was updated with it or saved.</exception>
     /// <exception cref="DataException">A picture or caption cannot be used; names the file and entry.</exception>
     public bool Run(long until = 0, CancellationToken cancellation = default)
     {
@@ -107,7 +119,7 @@ public sealed class Trainer : IDisposable
         var schedule = Recipe.Schedule(config.Training, plan.TotalSteps);
         var end = until > 0 ? Math.Min(until, plan.TotalSteps) : plan.TotalSteps;
         var runner = new StepRunner(Model, _device);
-        using var log = new MetricsLog(_folder.Metrics, _options.Resume ? _state.Step : null);
+        using var log = new MetricsLog(_folder.Metrics, _state.Step > 0 ? _state.Step : null);
         var speed = new Speed();
         Model.Train();
         while (_state.Step < end)
@@ -155,12 +167,13 @@ public sealed class Trainer : IDisposable
     /// <summary>Scores the validation split with the weights that would be saved, keeps the best, saves the last.</summary>
     private void Validate(MetricsLog log)
     {
+        RequireFinite();
         if (_options.Validation is { } validation)
         {
             using (_ema?.Swap())
             {
                 Model.Eval();
-                var figures = Embedder.Retrieve(_device, Model, _captions, validation, "text→image, validation split");
+                var figures = Score(validation);
                 _latest = new ValidationFigures(_state.Step, figures.Outcome.Figures.R1, figures.Outcome.Figures.Map, figures.MeanTextCosine);
                 if (_latest.Map >= _state.BestMap)
                 {
@@ -177,6 +190,25 @@ public sealed class Trainer : IDisposable
             using (_ema?.Swap()) _folder.SaveBest(Model.Config, Vocabulary, Store, _state);
         }
         SaveLast();
+    }
+
+    private RetrievalRun Score(PersonDataset validation)
+    {
+        try
+        {
+            return Embedder.Retrieve(_device, Model, _captions, validation, "text→image, validation split");
+        }
+        catch (NotFiniteNumberException)
+        {
+            throw new DivergedException("an embedding of the validation split", _state.Step, _folder.LastGood);
+        }
+    }
+
+    /// <summary>An update from finite gradients may still overflow: such weights must not take a good checkpoint's place.</summary>
+    private void RequireFinite()
+    {
+        using var step = _device.BeginStep(recordGradients: false);
+        if (!float.IsFinite(Ops.Sum(Store.Values).Item())) throw new DivergedException("a weight", _state.Step, _folder.LastGood);
     }
 
     private void SaveLast() => _folder.SaveLast(Model.Config, Vocabulary, Store, _optimizer, _ema, _state);

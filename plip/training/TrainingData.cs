@@ -28,7 +28,7 @@ public sealed record TrainingData(PersonDataset Train, PersonDataset? Validation
                 return HoldOut(all, holdOut);
             }
         }
-        if (!all.SplitNames.Contains("train", StringComparer.Ordinal)) return HoldOut(all, holdOut);
+        // With splits but no "train" among them, Split says so: what is there may be the test set.
         return all.SplitNames.Contains("val", StringComparer.Ordinal)
             ? new TrainingData(all.Split("train"), all.Split("val"), "validation: the data set's val split")
             : HoldOut(all.Split("train"), holdOut);

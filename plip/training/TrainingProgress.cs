@@ -22,14 +22,16 @@ public sealed record TrainingProgress(
 /// <param name="MeanCosine">Mean cosine of neighbouring text embeddings: near 1 while the contrast sits on its plateau.</param>
 public sealed record ValidationFigures(long Step, double R1, double Map, double MeanCosine);
 
-/// <summary>A loss or gradient that is not finite. Nothing was updated with it; the checkpoints on disk are good.</summary>
-public sealed class DivergedException(string what, long step, string checkpoint) : IOException(
-    $"{what} is not finite at step {step}. Training stopped before this step's update; the last good checkpoint is {checkpoint}. " +
-    "Lower training.learningRate, set training.clipNorm (1 is usual), or lengthen training.warmup, and resume with --resume.")
+/// <summary>A number that is not finite stopped a run. Nothing was updated with it; the checkpoints on disk are good.</summary>
+public sealed class DivergedException(string what, long step, string? checkpoint) : IOException(
+    $"{what} is not finite at step {step}. Training stopped before this step's update; " +
+    (checkpoint == null
+        ? "no checkpoint had been saved. Lower training.learningRate, set training.clipNorm (1 is usual) or lengthen training.warmup, and start anew."
+        : $"the last good checkpoint is {checkpoint}. Lower training.learningRate, set training.clipNorm (1 is usual) or lengthen training.warmup, and resume with --resume."))
 {
-    /// <summary>The task's name, or "gradient".</summary>
+    /// <summary>What was not finite: "the loss of task iap", "the gradient", …</summary>
     public string What { get; } = what;
 
-    /// <summary>The step, from 0.</summary>
+    /// <summary>Optimiser steps done before.</summary>
     public long Step { get; } = step;
 }

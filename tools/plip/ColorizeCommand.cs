@@ -19,7 +19,7 @@ internal static class ColorizeCommand
         var command = new Command("colorize", "Paint a gray picture in the colours that a caption names (the paper's recolouring figure).") { checkpoint, image, text, swap, output, threads };
         command.SetAction(p =>
         {
-            using var device = new CpuDevice(p.GetValue(threads));
+            using var device = Options.Device(p.GetValue(threads));
             using var plip = PlipCheckpoint.Load(device, p.GetValue(checkpoint)!, warn: Console.Error.WriteLine);
             if (plip.Model.Task<Tasks.TicTask>() == null) throw new UsageException($"{plip.Path} was trained without the colorization task");
             var caption = p.GetValue(text)!;

@@ -48,7 +48,7 @@ internal static class CommandLine
             Console.Error.WriteLine($"plip: {e.Message}");
             return WrongUse;
         }
-        catch (Exception e) when (e is DataException or ConfigException or FormatException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is DataException or ConfigException or FormatException or IOException or UnauthorizedAccessException or NotFiniteNumberException)
         {
             Console.Error.WriteLine($"plip: {e.Message.ReplaceLineEndings(Environment.NewLine + "  ")}");
             return Failed;

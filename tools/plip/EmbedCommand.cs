@@ -25,7 +25,7 @@ internal static class EmbedCommand
         {
             if (p.GetValue(images) is null == p.GetValue(texts) is null) throw new UsageException("give either --images or --texts");
             Options.Range(p.GetValue(batch), 1, 65536, "--batch");
-            using var device = new CpuDevice(p.GetValue(threads));
+            using var device = Options.Device(p.GetValue(threads));
             using var plip = PlipCheckpoint.Load(device, p.GetValue(checkpoint)!, warn: Console.Error.WriteLine);
             var watch = Stopwatch.StartNew();
             var (names, values) = p.GetValue(images) is { } folder ? Images(plip, folder, p.GetValue(batch)) : Texts(plip, p.GetValue(texts)!);

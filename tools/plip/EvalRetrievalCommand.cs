@@ -22,7 +22,7 @@ internal static class EvalRetrievalCommand
         };
         command.SetAction(p =>
         {
-            using var device = new CpuDevice(p.GetValue(threads));
+            using var device = Options.Device(p.GetValue(threads));
             using var plip = PlipCheckpoint.Load(device, p.GetValue(checkpoint)!, warn: Console.Error.WriteLine);
             var set = PersonDataset.Load(p.GetValue(data)!, splitFile: p.GetValue(splitFile), split: p.GetValue(split));
             var both = RetrievalEvaluation.Run(plip, set, p.GetValue(split)!);

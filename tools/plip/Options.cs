@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Globalization;
+using Plip.Engine;
 
 namespace Plip.Tool;
 
@@ -11,7 +13,30 @@ internal static class Options
 
     public static Option<string?> SplitFile() => new("--split-file") { Description = "External split: JSON {\"train\": [ids], \"val\": [ids], \"test\": [ids]}." };
 
-    public static Option<int> Threads() => new("--threads") { Description = "Threads of the tensor engine; 0 takes every core. Results do not depend on it.", DefaultValueFactory = _ => 0 };
+    public static Option<int> Threads()
+    {
+        var option = new Option<int>("--threads") { Description = "Threads of the tensor engine; 0 takes every core. Results do not depend on it.", DefaultValueFactory = _ => 0 };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && int.TryParse(token.Value, NumberStyles.Integer, CultureInfo.InvariantCulture, out var n) && n is < 0 or > 1024)
+                result.AddError(FormattableString.Invariant($"--threads is {n}; expected 0 to 1024"));
+        });
+        return option;
+    }
+
+    /// <summary>The tensor engine with so many threads; 0 takes PLIP_THREADS, and without it every core.</summary>
+    /// <exception cref="UsageException">PLIP_THREADS is not a number of threads.</exception>
+    public static CpuDevice Device(int threads = 0)
+    {
+        try
+        {
+            return new CpuDevice(threads);
+        }
+        catch (ArgumentException e)
+        {
+            throw new UsageException(e.Message);
+        }
+    }
 
     /// <summary>Fails with exit code 2 unless the value lies in the range.</summary>
     public static int Range(int value, int low, int high, string option) =>

@@ -40,7 +40,7 @@ internal static class PretrainCommand
             var words = p.GetValue(vocabulary) is { } path
                 ? Vocabulary.Load(path)
                 : Vocabulary.Learn(set.Train.Images.SelectMany(i => i.Captions.Concat(i.PromptCaptions)), Options.Range(p.GetValue(size), 128, 1_000_000, "--vocabulary-size"));
-            using var device = new CpuDevice(p.GetValue(threads));
+            using var device = Options.Device(p.GetValue(threads));
             Console.Out.WriteLine(string.Create(
                 CultureInfo.InvariantCulture, $"{chosen.Name} on {set.Train.Name}: {set.Train.Images.Count} pictures of {set.Train.Identities.Length} people, {words.Size} word pieces; {set.Note}"));
             using var stop = new StopSignal();

@@ -21,9 +21,7 @@ internal sealed class QuickstartRun(string folder, string configName, int budget
 
     public int Run(CancellationToken cancellation)
     {
-        // Read first: a wrong path should not cost a training run.
-        var photos = photographs == null ? null : PersonDataset.Load(photographs, split: "test");
-        using var device = new CpuDevice(threads);
+        using var device = Options.Device(threads);
         var config = ConfigFile.Load(configName);
         var plan = QuickstartPlan.For(budget, config.Training, ImagesPerIdentity);
         config = config with { Training = config.Training with { Seed = seed, Steps = plan.Steps, ValidateEvery = Math.Max(50, plan.Steps / 5) } };
@@ -65,7 +63,8 @@ internal sealed class QuickstartRun(string folder, string configName, int budget
         });
         if (!finished)
         {
-            Console.Error.WriteLine($"stopped; go on with: plip pretrain --config {configName} --data {worldFolder} --out {folder} --resume (same settings), or start the quickstart anew");
+            Console.Error.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"stopped; go on with: plip pretrain --config {configName} --data {worldFolder} --out {folder} --steps {plan.Steps} --seed {seed} --resume, or start the quickstart anew"));
             return 130;
         }
 

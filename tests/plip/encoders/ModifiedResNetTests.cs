@@ -1,0 +1,102 @@
+using Plip.Configs;
+using Plip.Encoders;
+using Plip.Engine;
+using Xunit;
+
+namespace Plip.Tests.Encoders;
+
+public sealed class ModifiedResNetTests
+{
+    [Theory]
+    [InlineData(64, 32)]
+    [InlineData(96, 48)]
+    [InlineData(32, 32)]
+    public void The_four_stages_have_the_documented_sizes(int height, int width)
+    {
+        var config = new ModifiedResNetConfig { Layers = [1, 2, 1, 1], Width = 4 };
+        using var device = new CpuDevice(1);
+        var net = config.Build(new ImageConfig { Height = height, Width = width }, 8);
+        using var store = ParameterStore.Materialize(device, net, 1);
+        using var step = device.BeginStep();
+        var stages = net.Stages(Tensor.From(device, Tests.Values.Normal(2 * height * width * 3, 3), new Shape(2, height, width, 3)));
+        Assert.Equal([16, 32, 64, 128], net.StageChannels);
+        for (var s = 0; s < 4; s++)
+            Assert.Equal(new Shape(2, height / (4 << s), width / (4 << s), 16 << s), stages[s].Shape);
+        Assert.Equal(new Shape(2, 8), net.Embed(stages[3]).Shape);
+    }
+
+    // What validation lets through must run: the narrowest picture it accepts goes through the whole encoder.
+    [Theory]
+    [InlineData(32, 16, ResNetHead.MaxLinear)]
+    [InlineData(32, 16, ResNetHead.AttentionPool)]
+    [InlineData(32, 48, ResNetHead.AttentionPool)]
+    [InlineData(96, 80, ResNetHead.AttentionPool)]
+    public void A_size_that_validation_accepts_can_be_encoded(int height, int width, ResNetHead head)
+    {
+        var config = new ModifiedResNetConfig { Layers = [1, 1, 1, 1], Width = 4, Head = head };
+        var image = new ImageConfig { Height = height, Width = width };
+        try
+        {
+            config.Validate(image);
+        }
+        catch (ConfigException e)
+        {
+            Assert.Contains("image", e.Message);
+            return;
+        }
+        using var device = new CpuDevice(1);
+        var net = config.Build(image, 8);
+        using var store = ParameterStore.Materialize(device, net, 1);
+        using var step = device.BeginStep();
+        Assert.Equal(new Shape(2, 8), net.Forward(Tensor.From(device, Tests.Values.Normal(2 * height * width * 3, 3), new Shape(2, height, width, 3))).Shape);
+    }
+
+    [Fact]
+    public void Zero_init_makes_every_bottleneck_start_as_its_shortcut()
+    {
+        using var device = new CpuDevice(1);
+        float[] Run(bool zero)
+        {
+            var net = new ModifiedResNetConfig { Layers = [2, 1, 1, 1], Width = 4, ZeroInitResidual = zero }.Build(new ImageConfig { Height = 32, Width = 32 }, 8);
+            using var store = ParameterStore.Materialize(device, net, 1);
+            var last = store.Parameters.Where(p => p.Name.EndsWith(".bn3.weight", StringComparison.Ordinal)).ToArray();
+            Assert.Equal(5, last.Length);
+            Assert.All(last, p => Assert.All(p.Parameter.Value.ToArray(), v => Assert.Equal(zero ? 0f : 1f, v)));
+            // Whatever the inner convolutions are, with zero weights they do not matter.
+            store.Parameters.Single(p => p.Name == "layer1.1.conv2.weight").Parameter.Value.CopyFrom<float>(Tests.Values.Normal(9 * 16, 77));
+            using var step = device.BeginStep(recordGradients: false);
+            return net.Stages(Tensor.From(device, Tests.Values.Normal(2 * 32 * 32 * 3, 3), new Shape(2, 32, 32, 3)))[0].ToArray();
+        }
+        var (zero, one) = (Run(true), Run(false));
+        Assert.NotEqual(zero, one);
+        Assert.All(zero, v => Assert.True(v >= 0)); // a ReLU of a shortcut
+    }
+
+    [Fact]
+    public void Gray_pictures_keep_statistics_of_their_own()
+    {
+        using var device = new CpuDevice(1);
+        var net = new ModifiedResNetConfig { Layers = [1, 1, 1, 1], Width = 4, ZeroInitResidual = false }.Build(new ImageConfig { Height = 32, Width = 32 }, 8);
+        using var store = ParameterStore.Materialize(device, net, 1);
+        Dictionary<string, string> Buffers() => net.NamedBuffers().ToDictionary(b => b.Name, b =>
+            b.Buffer.DType == DType.I64 ? b.Buffer.Value.ToArray<long>()[0].ToString() : string.Join(' ', b.Buffer.Value.ToArray().Select(BitConverter.SingleToInt32Bits)));
+        void Pass(VisualPass pass)
+        {
+            using var step = device.BeginStep();
+            net.Stages(Tensor.From(device, Tests.Values.Normal(2 * 32 * 32 * 3, 3), new Shape(2, 32, 32, 3)), pass);
+        }
+        var before = Buffers();
+        Pass(VisualPass.Gray);
+        var gray = Buffers();
+        Pass(VisualPass.Colour);
+        var both = Buffers();
+        foreach (var name in before.Keys)
+        {
+            var isGray = name.EndsWith("_1", StringComparison.Ordinal);
+            Assert.Equal(isGray, before[name] != gray[name]);
+            Assert.Equal(!isGray, gray[name] != both[name]);
+        }
+        Assert.Contains("bn1.running_mean_1", before.Keys);
+        Assert.Contains("layer4.0.downsample.1.running_var_1", before.Keys);
+    }
+}
