@@ -86,6 +86,10 @@ public sealed class PersonDataset
             : "one of " + string.Join(", ", names) + (Layout == DatasetLayout.IcfgPedes && name == "val" ? "; ICFG-PEDES has no validation set" : ""));
     }
 
+    /// <summary>Whether a folder holds an annotation file of this layout that names its splits itself.</summary>
+    internal static bool Has(string root, DatasetLayout layout) =>
+        Formats.Any(f => f.Layout == layout && f.HasSplits && File.Exists(Path.Combine(root, f.FileName)));
+
     private static AnnotationFormat Choose(string root, DatasetLayout layout, bool hasSplitFile, bool wantsSplit)
     {
         if (!Directory.Exists(root)) throw new DataException(root, null, "there is no such folder", "the folder of a data set");

@@ -44,26 +44,35 @@ public sealed class MetricsLog : IDisposable
         _file.Flush();
     }
 
-    /// <summary>Reads a file back; a last line that was cut short is left out.</summary>
-    public static IEnumerable<MetricsEntry> Read(string path)
+    /// <summary>Reads a file back; a last line that a killed run cut short is left out.</summary>
+    /// <exception cref="FormatException">Any other line is not a metrics line; names file and line.</exception>
+    public static IReadOnlyList<MetricsEntry> Read(string path)
     {
-        foreach (var line in File.ReadAllLines(path))
+        var lines = File.ReadAllLines(path);
+        var entries = new List<MetricsEntry>(lines.Length);
+        for (var i = 0; i < lines.Length; i++)
         {
-            MetricsEntry entry;
-            try
-            {
-                using var document = JsonDocument.Parse(line);
-                var root = document.RootElement;
-                var values = new Dictionary<string, double>(StringComparer.Ordinal);
-                foreach (var p in root.EnumerateObject())
-                    if (p.Name is not ("kind" or "step")) values[p.Name] = p.Value.ValueKind == JsonValueKind.Number ? p.Value.GetDouble() : double.NaN;
-                entry = new MetricsEntry(root.GetProperty("kind").GetString() ?? "", root.GetProperty("step").GetInt64(), values);
-            }
-            catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
-            {
-                continue;
-            }
-            yield return entry;
+            if (Parse(lines[i]) is { } entry) entries.Add(entry);
+            else if (i < lines.Length - 1)
+                throw new FormatException(FormattableString.Invariant($"{path}, line {i + 1}: is no metrics line; expected an object with \"kind\", \"step\" and numbers. Remove the line, or move the file away."));
+        }
+        return entries;
+    }
+
+    private static MetricsEntry? Parse(string line)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(line);
+            var root = document.RootElement;
+            var values = new Dictionary<string, double>(StringComparer.Ordinal);
+            foreach (var p in root.EnumerateObject())
+                if (p.Name is not ("kind" or "step")) values[p.Name] = p.Value.ValueKind == JsonValueKind.Number ? p.Value.GetDouble() : double.NaN;
+            return new MetricsEntry(root.GetProperty("kind").GetString() ?? "", root.GetProperty("step").GetInt64(), values);
+        }
+        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            return null;
         }
     }
 

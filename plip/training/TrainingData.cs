@@ -18,15 +18,10 @@ public sealed record TrainingData(PersonDataset Train, PersonDataset? Validation
         var all = PersonDataset.Load(directory, splitFile: splitFile);
         if (all.SplitNames.Length == 0 && splitFile == null)
         {
-            // SYNTH-PEDES has no splits of its own, but the same pictures may come with a second file that has.
-            try
-            {
-                all = PersonDataset.Load(directory, split: "train") is { } train ? PersonDataset.Load(directory, train.Layout) : all;
-            }
-            catch (DataException)
-            {
-                return HoldOut(all, holdOut);
-            }
+            // SYNTH-PEDES has no splits of its own, but a second file beside it may have them.
+            var layouts = new[] { DatasetLayout.CuhkPedes, DatasetLayout.IcfgPedes, DatasetLayout.RstpReid };
+            if (!Array.Exists(layouts, l => PersonDataset.Has(all.Root, l))) return HoldOut(all, holdOut);
+            all = PersonDataset.Load(directory, Array.Find(layouts, l => PersonDataset.Has(all.Root, l)));
         }
         // With splits but no "train" among them, Split says so: what is there may be the test set.
         return all.SplitNames.Contains("val", StringComparer.Ordinal)

@@ -54,9 +54,24 @@ internal static class DataMakeCommand
     public static void Make(WorldOptions options, string folder, CancellationToken cancellation)
     {
         var watch = System.Diagnostics.Stopwatch.StartNew();
-        WorldWriter.Make(options, folder, null, cancellation);
+        WorldWriter.Make(options, folder, new Tenths(watch), cancellation);
         var pictures = options.Identities * options.ImagesPerIdentity;
         Console.Out.WriteLine(string.Create(
             CultureInfo.InvariantCulture, $"  {folder}: {pictures} pictures of {options.Identities} people, {pictures / watch.Elapsed.TotalSeconds:0} a second"));
+    }
+
+    /// <summary>Reports on the thread that makes the world, so lines keep their order.</summary>
+    private sealed class Tenths(System.Diagnostics.Stopwatch watch) : IProgress<WorldProgress>
+    {
+        private int _said;
+
+        public void Report(WorldProgress value)
+        {
+            var tenth = (int)(10L * value.Images / value.Total);
+            if (tenth <= _said || tenth == 10) return;
+            _said = tenth;
+            var rate = value.Images / watch.Elapsed.TotalSeconds;
+            Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {value.Images}/{value.Total} pictures  {rate:0} img/s  ETA {(value.Total - value.Images) / rate:0} s"));
+        }
     }
 }

@@ -36,6 +36,9 @@ internal static class PretrainCommand
                 },
             };
             chosen.Validate();
+            var last = Path.Combine(p.GetValue(output)!, "checkpoints", "last");
+            if (!p.GetValue(resume) && Directory.Exists(last) && Directory.EnumerateFiles(last, "step-*.safetensors").Any())
+                throw new UsageException($"{p.GetValue(output)} holds a run already; add --resume to go on with it, or name another folder with --out");
             var set = TrainingData.Load(p.GetValue(data)!, p.GetValue(splitFile));
             var words = p.GetValue(vocabulary) is { } path
                 ? Vocabulary.Load(path)

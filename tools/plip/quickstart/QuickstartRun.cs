@@ -21,6 +21,8 @@ internal sealed class QuickstartRun(string folder, string configName, int budget
 
     public int Run(CancellationToken cancellation)
     {
+        // Read first: a wrong path should not cost a training run.
+        var photos = photographs == null ? null : PersonDataset.Load(photographs, split: "test");
         using var device = Options.Device(threads);
         var config = ConfigFile.Load(configName);
         var plan = QuickstartPlan.For(budget, config.Training, ImagesPerIdentity);
