@@ -1,6 +1,5 @@
 using System.CommandLine;
 using Plip.Data;
-using Plip.Engine;
 using Plip.Evaluation;
 using Plip.Model;
 

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using Plip.Data;
-using Plip.Engine;
 using Plip.Evaluation;
 using Plip.Model;
 

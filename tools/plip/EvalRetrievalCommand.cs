@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using Plip.Data;
-using Plip.Engine;
 using Plip.Evaluation;
 using Plip.Model;
 

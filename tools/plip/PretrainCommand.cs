@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Globalization;
 using Plip.Configs;
 using Plip.Data;
-using Plip.Engine;
 using Plip.Text;
 using Plip.Training;
 

@@ -184,10 +184,15 @@ public sealed class ConfigFileTests
     }
 
     [Fact]
-    public void The_built_in_configurations_are_the_two_documented_ones()
+    public void The_built_in_configurations_load_and_the_papers_is_the_papers()
     {
-        Assert.Equal(["plip-rn50", "plip-tiny"], ConfigFile.BuiltIn);
-        foreach (var name in ConfigFile.BuiltIn) Assert.Equal(name, ConfigFile.Load(name).Name);
+        Assert.Contains("plip-tiny", ConfigFile.BuiltIn);
+        foreach (var name in ConfigFile.BuiltIn)
+        {
+            var config = ConfigFile.Load(name);
+            Assert.Equal(name, config.Name);
+            Assert.Equal(ConfigFile.ToJson(config), ConfigFile.ToJson(ConfigFile.Parse(ConfigFile.ToJson(config), name)));
+        }
         var paper = ConfigFile.Load("plip-rn50");
         // The paper's recipe (PAPER sections 2 and 3), where a slip would cost two weeks of training.
         Assert.Equal((0.02f, 0.1f, "sqrt(x)"), (paper.Tasks.Tic.Weight, paper.Tasks.Iap.Weight, paper.Tasks.Iap.Curriculum));

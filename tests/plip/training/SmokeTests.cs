@@ -33,8 +33,16 @@ public sealed class SmokeTests(TinyPlip plip) : IClassFixture<TinyPlip>
             },
             Training = new TrainingConfig
             {
-                Steps = 200, BatchSize = 8, Optimizer = OptimizerKind.AdamW, LearningRate = 3e-3f, TextLearningRateScale = 1, WeightDecay = 0,
-                Warmup = 0.05, Schedule = ScheduleKind.Cosine, Flip = 0, ValidateEvery = 200,
+                Steps = 200,
+                BatchSize = 8,
+                Optimizer = OptimizerKind.AdamW,
+                LearningRate = 3e-3f,
+                TextLearningRateScale = 1,
+                WeightDecay = 0,
+                Warmup = 0.05,
+                Schedule = ScheduleKind.Cosine,
+                Flip = 0,
+                ValidateEvery = 200,
             },
         };
         var folder = plip.NewFolder();

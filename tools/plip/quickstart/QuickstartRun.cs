@@ -3,7 +3,6 @@ using System.Globalization;
 using Plip.Configs;
 using Plip.Data;
 using Plip.Data.World;
-using Plip.Engine;
 using Plip.Evaluation;
 using Plip.Model;
 using Plip.Text;
