@@ -68,8 +68,20 @@ public static class ColourVocabulary
     private static readonly Dictionary<string, float> Modifiers = new(StringComparer.Ordinal)
     {
         // below 0: toward black; above 0: toward white; 0: as it is, but part of the colour's name
-        ["dark"] = -0.5f, ["deep"] = -0.35f, ["light"] = 0.45f, ["pale"] = 0.5f, ["faded"] = 0.25f, ["washed"] = 0.3f,
-        ["bright"] = 0, ["royal"] = 0, ["sky"] = 0.5f, ["baby"] = 0.5f, ["navy"] = -0.55f, ["olive"] = -0.2f, ["plain"] = 0, ["solid"] = 0,
+        ["dark"] = -0.5f,
+        ["deep"] = -0.35f,
+        ["light"] = 0.45f,
+        ["pale"] = 0.5f,
+        ["faded"] = 0.25f,
+        ["washed"] = 0.3f,
+        ["bright"] = 0,
+        ["royal"] = 0,
+        ["sky"] = 0.5f,
+        ["baby"] = 0.5f,
+        ["navy"] = -0.55f,
+        ["olive"] = -0.2f,
+        ["plain"] = 0,
+        ["solid"] = 0,
     };
 
     /// <summary>Whether a lower-case word names a colour; gives its basic colour and the shades it may stand for.</summary>

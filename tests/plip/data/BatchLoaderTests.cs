@@ -8,7 +8,10 @@ public class BatchLoaderTests
 {
     private static readonly BatchSettings Small = new()
     {
-        BatchSize = 4, MaxTokens = 6, Seed = 17, Image = new ImageSettings { Height = 24, Width = 12, ShiftPixels = 2 },
+        BatchSize = 4,
+        MaxTokens = 6,
+        Seed = 17,
+        Image = new ImageSettings { Height = 24, Width = 12, ShiftPixels = 2 },
     };
 
     private static float Probability(long step) => Math.Min(1, .2f + step * .05f);
