@@ -1,6 +1,5 @@
 using Plip.Data;
 using Plip.Data.World;
-using Picture = Plip.Data.Picture;
 
 namespace Plip.Evaluation;
 

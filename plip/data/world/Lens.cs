@@ -6,7 +6,7 @@ namespace Plip.Data.World;
 internal static class Lens
 {
     /// <summary>Turns a picture into RGB bytes as this camera would. Costs about 0.5 ms at 64×128. <paramref name="unitOfBlur"/> is how many pixels one pixel of a 128-high cut-out is.</summary>
-    public static byte[] Develop(Picture picture, CameraStyle camera, Draw draw, float? unitOfBlur = null)
+    public static byte[] Develop(Canvas picture, CameraStyle camera, Draw draw, float? unitOfBlur = null)
     {
         int w = picture.Width, h = picture.Height;
         var pixels = picture.Pixels;
@@ -67,7 +67,7 @@ internal static class Lens
     }
 
     /// <summary>Down to w×h by area and up again by linear interpolation: a small sensor's picture enlarged.</summary>
-    private static void Coarsen(Picture picture, int w, int h)
+    private static void Coarsen(Canvas picture, int w, int h)
     {
         int width = picture.Width, height = picture.Height;
         if (w >= width || h >= height) return;
@@ -121,7 +121,7 @@ internal static class Lens
     }
 
     /// <summary>A Gaussian blur, wider across by <paramref name="smear"/> (movement).</summary>
-    private static void Blur(Picture picture, float sigma, float smear)
+    private static void Blur(Canvas picture, float sigma, float smear)
     {
         Pass(picture.Pixels, picture.Scratch, picture.Width, picture.Height, 3, sigma * smear, picture.Width);
         Pass(picture.Scratch, picture.Pixels, picture.Height, picture.Width, picture.Width * 3, sigma, picture.Width);
@@ -158,7 +158,7 @@ internal static class Lens
     }
 
     /// <summary>Unsharp masking against the four neighbours.</summary>
-    private static void Sharpen(Picture picture, float amount)
+    private static void Sharpen(Canvas picture, float amount)
     {
         int w = picture.Width, h = picture.Height;
         Array.Copy(picture.Pixels, picture.Scratch, picture.Pixels.Length);

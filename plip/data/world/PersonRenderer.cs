@@ -9,7 +9,7 @@ internal static class PersonRenderer
     public static Pose Render(Stage stage, PersonAppearance person, CameraStyle camera, Draw draw, ulong seed)
     {
         stage.Clear();
-        var picture = stage.Picture;
+        var picture = stage.Canvas;
         float w = picture.Width, h = picture.Height;
         var pose = Pose.Sample(draw, person);
         var body = BodyBuilder.Build(stage.Mesh, person, pose);

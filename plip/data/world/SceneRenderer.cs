@@ -50,7 +50,7 @@ internal static class SceneRenderer
         try
         {
             stage.Clear();
-            camera.Place.Paint(stage.Picture, view, draw, figures: false);
+            camera.Place.Paint(stage.Canvas, view, draw, figures: false);
             var (light, sun) = Stage.MakeLight(draw, camera.Place, pitch);
             var people = new List<(int Identity, int LastPart)>();
             var spots = new List<Vector2>();
@@ -70,9 +70,9 @@ internal static class SceneRenderer
                 stage.Buffer.Draw(stage.Mesh, firstTube, pose.Yaw, spot, fine);
                 people.Add((identity, stage.Mesh.Parts.Count));
             }
-            Shading.Resolve(stage.Buffer, stage.Mesh, light, draw.Bits(), stage.Picture);
+            Shading.Resolve(stage.Buffer, stage.Mesh, light, draw.Bits(), stage.Canvas);
             var (map, boxes) = Measure(stage.Buffer, people);
-            return new SceneImage { Rgb = Lens.Develop(stage.Picture, camera, draw, 1), Width = Width, Height = Height, People = map, Boxes = boxes, Camera = camera };
+            return new SceneImage { Rgb = Lens.Develop(stage.Canvas, camera, draw, 1), Width = Width, Height = Height, People = map, Boxes = boxes, Camera = camera };
         }
         finally
         {

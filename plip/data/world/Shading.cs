@@ -26,7 +26,7 @@ internal static class Shading
     private const int Samples = 2; // per axis
 
     /// <summary>Shades people over what the picture holds already. Labels are the majority of a pixel's four samples.</summary>
-    public static void Resolve(GBuffer buffer, Mesh mesh, Light light, uint creaseSeed, Picture picture)
+    public static void Resolve(GBuffer buffer, Mesh mesh, Light light, uint creaseSeed, Canvas picture)
     {
         var creases = creaseSeed % 997 * .37f;
         Span<byte> votes = stackalloc byte[4];

@@ -10,27 +10,27 @@ internal sealed class Stage
 
     public Mesh Mesh { get; } = new();
     public GBuffer Buffer { get; }
-    public Picture Picture { get; }
+    public Canvas Canvas { get; }
     private readonly byte[] shadow;
 
     private Stage(int width, int height)
     {
         Buffer = new GBuffer(width * 2, height * 2);
-        Picture = new Picture(width, height);
+        Canvas = new Canvas(width, height);
         shadow = new byte[width * height];
     }
 
     public static Stage Rent(int width, int height) =>
         Idle.TryGetValue((width, height), out var bag) && bag.TryTake(out var stage) ? stage : new Stage(width, height);
 
-    public void Return() => Idle.GetOrAdd((Picture.Width, Picture.Height), _ => []).Add(this);
+    public void Return() => Idle.GetOrAdd((Canvas.Width, Canvas.Height), _ => []).Add(this);
 
     /// <summary>Starts a picture: nothing drawn, no labels.</summary>
     public void Clear()
     {
         Mesh.Clear();
         Buffer.Clear();
-        Array.Clear(Picture.Labels);
+        Array.Clear(Canvas.Labels);
     }
 
     /// <summary>Makes the light of a picture: overcast or sunny, from the front or behind.</summary>
@@ -47,7 +47,7 @@ internal sealed class Stage
     /// <summary>Darkens the ground where the mesh's triangles, thrown along the sun's rays, fall on it.</summary>
     public void CastShadow(int firstTube, float yaw, Vector2 ground, View view, Vector3 sun, float strength)
     {
-        int w = Picture.Width, h = Picture.Height;
+        int w = Canvas.Width, h = Canvas.Height;
         Array.Clear(shadow);
         var (sin, cos) = MathF.SinCos(yaw);
         Vector2 Throw(int i)
@@ -85,16 +85,16 @@ internal sealed class Stage
                 if (sum == 0) continue;
                 var f = 1 - strength * sum / 9f;
                 var i = (y * w + x) * 3;
-                Picture.Pixels[i] *= f;
-                Picture.Pixels[i + 1] *= f;
-                Picture.Pixels[i + 2] *= f + (1 - f) * .12f;
+                Canvas.Pixels[i] *= f;
+                Canvas.Pixels[i + 1] *= f;
+                Canvas.Pixels[i + 2] *= f + (1 - f) * .12f;
             }
         }
     }
 
     private void Fill(Vector2 a, Vector2 b, Vector2 c)
     {
-        int w = Picture.Width, h = Picture.Height;
+        int w = Canvas.Width, h = Canvas.Height;
         int x0 = Math.Max(0, (int)MathF.Min(a.X, MathF.Min(b.X, c.X))), x1 = (int)Math.Min(w - 1f, MathF.Max(a.X, MathF.Max(b.X, c.X)));
         int y0 = Math.Max(0, (int)MathF.Min(a.Y, MathF.Min(b.Y, c.Y))), y1 = (int)Math.Min(h - 1f, MathF.Max(a.Y, MathF.Max(b.Y, c.Y)));
         var area = (b.X - a.X) * (c.Y - a.Y) - (b.Y - a.Y) * (c.X - a.X);
@@ -120,7 +120,7 @@ internal sealed class Stage
             var p = (pose.Heel[i] + pose.Toe[i]) / 2 * stature;
             var q = view.Project(new Vector3(p.X * cos + p.Z * sin + ground.X, 0, p.Z * cos - p.X * sin + ground.Y));
             var s = view.Scale * stature;
-            Picture.Ellipse(q.X, q.Y, .075f * s, (.012f + .06f * MathF.Sin(view.Pitch)) * s, new Rgb(.3f, .3f, .32f), .75f * Math.Clamp(1 - p.Y * 8, .2f, 1), .7f, multiply: true);
+            Canvas.Ellipse(q.X, q.Y, .075f * s, (.012f + .06f * MathF.Sin(view.Pitch)) * s, new Rgb(.3f, .3f, .32f), .75f * Math.Clamp(1 - p.Y * 8, .2f, 1), .7f, multiply: true);
         }
     }
 }

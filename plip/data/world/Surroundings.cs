@@ -47,7 +47,7 @@ internal sealed record Surroundings
     /// Paints ground and backdrop for one picture; <paramref name="draw"/> chooses where in the place it is. Without
     /// <paramref name="figures"/> no unnamed people are sketched far off: a scene's boxes must be all the people there are.
     /// </summary>
-    public void Paint(Picture picture, View view, Draw draw, bool figures = true)
+    public void Paint(Canvas picture, View view, Draw draw, bool figures = true)
     {
         var shift = new Vector2(draw.Range(-40, 40), draw.Range(-40, 40));
         var away = WallDistance * draw.Range(.6f, 1.6f);
@@ -167,7 +167,7 @@ internal sealed record Surroundings
         }
     }
 
-    private static void Clutter(Picture picture, Draw draw, bool figures)
+    private static void Clutter(Canvas picture, Draw draw, bool figures)
     {
         float w = picture.Width, h = picture.Height;
         for (var n = draw.Next(4); n > 0; n--)
@@ -202,7 +202,7 @@ internal sealed record Surroundings
     }
 
     /// <summary>Now and then puts something between camera and person. Labels it hides become background.</summary>
-    public static void Occlude(Picture picture, Draw draw)
+    public static void Occlude(Canvas picture, Draw draw)
     {
         if (!draw.Chance(.13)) return;
         float w = picture.Width, h = picture.Height;

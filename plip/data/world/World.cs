@@ -35,8 +35,8 @@ public sealed class World
         try
         {
             var pose = PersonRenderer.Render(stage, person, camera, draw, Options.Seed);
-            var rgb = Lens.Develop(stage.Picture, camera, draw);
-            var labels = stage.Picture.Labels.ToArray();
+            var rgb = Lens.Develop(stage.Canvas, camera, draw);
+            var labels = stage.Canvas.Labels.ToArray();
             var captioner = new Captioner(new Draw(Options.Seed, WorldStream.Caption, identity, imageIndex), person, pose.Walking);
             var six = Attributes.Six(person, labels);
             return new WorldImage

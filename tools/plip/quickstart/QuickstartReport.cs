@@ -16,7 +16,7 @@ internal static class QuickstartReport
         var config = results.Plip.Model.Config;
         var (text, chance) = (results.Retrieval.TextToImage.Outcome.Figures, results.Retrieval.TextToImage.Outcome.Chance);
         var entries = MetricsLog.Read(metrics).ToList();
-        var row = new FigureRow("PLIP, text→image", text, results.Test.Name, "test", results.Plip.Hash, IsModel: true);
+        var row = new FigureRow("PLIP, text→image", text, Name(results.Test), "test", results.Plip.Hash, IsModel: true);
         return new ReportDocument
         {
             Title = "PLIP.Native quickstart",
@@ -35,8 +35,8 @@ internal static class QuickstartReport
             Figures =
             [
                 row,
-                new FigureRow("PLIP, image→text", results.Retrieval.ImageToText, results.Test.Name, "test", results.Plip.Hash, IsModel: true),
-                new FigureRow("Colour words against colour histograms", results.Retrieval.Baseline, results.Test.Name, "test"),
+                new FigureRow("PLIP, image→text", results.Retrieval.ImageToText, Name(results.Test), "test", results.Plip.Hash, IsModel: true),
+                new FigureRow("Colour words against colour histograms", results.Retrieval.Baseline, Name(results.Test), "test"),
                 FigureRow.ForChance(chance, row),
                 .. ZeroShot(results),
             ],
@@ -57,9 +57,9 @@ internal static class QuickstartReport
     private static IEnumerable<FigureRow> ZeroShot(QuickstartResults r)
     {
         if (r.ZeroShot is not { } z) yield break;
-        var row = new FigureRow("PLIP on photographs, zero-shot", z.TextToImage.Outcome.Figures, r.Photographs!.Name, "test", r.Plip.Hash, IsModel: true);
+        var row = new FigureRow("PLIP on photographs, zero-shot", z.TextToImage.Outcome.Figures, Name(r.Photographs!), "test", r.Plip.Hash, IsModel: true);
         yield return row;
-        yield return new FigureRow("Colour words on photographs", z.Baseline, r.Photographs.Name, "test");
+        yield return new FigureRow("Colour words on photographs", z.Baseline, Name(r.Photographs!), "test");
         yield return FigureRow.ForChance(z.TextToImage.Outcome.Chance, row);
     }
 
@@ -121,7 +121,7 @@ internal static class QuickstartReport
                 ToReport(colorizer.ToPicture(colour))));
         }
         return new ColorizationGrid(
-            string.Create(CultureInfo.InvariantCulture, $"Every {stride}th picture of the test split whose first caption names a garment's colour; the model sees the gray picture and the words alone."), rows, r.Fidelity);
+            string.Create(CultureInfo.InvariantCulture, $"Every {stride}th picture of the test split whose first caption names a garment's colour."), rows, r.Fidelity);
     }
 
     private static MaskedPredictions? Masked(QuickstartResults r)
@@ -151,6 +151,9 @@ internal static class QuickstartReport
             new("checkpoint", string.Create(CultureInfo.InvariantCulture, $"step {r.Plip.Step}, {r.Plip.Hash}")),
         ];
     }
+
+    /// <summary>The folder's name; a split's own name repeats the split.</summary>
+    private static string Name(PersonDataset data) => Path.GetFileName(data.Root);
 
     private static ReportPicture Load(PersonImage image) => ToReport(Picture.Load(image.FullPath));
 

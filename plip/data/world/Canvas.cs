@@ -1,7 +1,7 @@
 namespace Plip.Data.World;
 
 /// <summary>A float RGB picture (interleaved, display values of about 0..1) and the LIP label of every pixel; reused between pictures.</summary>
-internal sealed class Picture(int width, int height)
+internal sealed class Canvas(int width, int height)
 {
     public int Width { get; } = width;
     public int Height { get; } = height;
