@@ -1,7 +1,4 @@
-using System.Buffers;
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace Plip.Engine;
 
@@ -11,13 +8,13 @@ namespace Plip.Engine;
 //   saved     q, k, v and the log-sum-exp of each row of S: one float a (head, token). P is recomputed as exp(S − lse).
 //             At 25 tokens of 64 that is one product of five and an exp, and no (heads, T, T) tensor is written, kept
 //             through the step and read back; on the GPU the choice is the same, so both devices save the same.
-//   layout    scores are kept transposed, (keys × queries): then softmax runs down columns, 16 queries abreast with no
+//   layout    scores are kept transposed, (keys × queries): then softmax runs down columns, a vector of queries abreast with no
 //             horizontal sums; P·V and dS·K read their operands where they lie; only Q, dO are packed, and no K or V.
 //   care      the largest score is taken off before exp; the delta term is Σ P⊙dP, so O is not needed
 // Cost: 4·Tq·Tk·D flops a head forward, 10 backward. One task a (sequence, head); no reduction crosses tasks.
 public static partial class Ops
 {
-    /// <summary>Self-attention within each packed sequence: q, k, v (T, C), offsets I32 (B+1) → (T, C). F32.</summary>
+    /// <summary>Self-attention within each packed sequence: q, k, v (T, C), offsets I32 (B+1) → (T, C). F32 or BF16.</summary>
     /// <param name="q">Queries; head h is columns h·C/heads and on.</param>
     /// <param name="k">Keys.</param>
     /// <param name="v">Values.</param>
@@ -30,7 +27,7 @@ public static partial class Ops
 
     /// <summary>
     /// Attention of each sequence's queries to the same sequence's keys: q (Tq, C), k and v (Tk, C), offsets I32 (B+1)
-    /// each → (Tq, C). Cross-attention; with one query a sequence, attention pooling. F32.
+    /// each → (Tq, C). Cross-attention; with one query a sequence, attention pooling. F32 or BF16.
     /// </summary>
     /// <param name="q">Queries; head h is columns h·C/heads and on.</param>
     /// <param name="k">Keys.</param>
@@ -54,220 +51,284 @@ public static partial class Ops
         var s = scale ?? 1f / MathF.Sqrt(q.Cols / heads);
         var y = Tensor.Like(q);
         var lse = Tensor.Empty(q.Device, new Shape(heads, q.Rows));
-        y.Device.Run(cpu: cpu => AttentionCpu.Forward(cpu, y, lse, q, k, v, queries, keys, heads, s));
+        y.Device.Run(q.DType, cpu: new AttentionForward(y, lse, q, k, v, queries, keys, heads, s));
         return Tape.Record(y, [q, k, v], dy =>
         {
             var dq = q.NeedsGrad ? Tensor.Like(q) : null;
             var dk = k.NeedsGrad ? Tensor.Like(k) : null;
             var dv = v.NeedsGrad ? Tensor.Like(v) : null;
-            dy.Device.Run(cpu: cpu => AttentionCpu.Backward(cpu, dq, dk, dv, dy, lse, q, k, v, queries, keys, heads, s));
+            dy.Device.Run(q.DType, cpu: new AttentionBackward(dq, dk, dv, dy, lse, q, k, v, queries, keys, heads, s));
             return [dq, dk, dv];
         }, [lse]);
     }
 }
 
-file static unsafe class AttentionCpu
+file readonly unsafe struct AttentionForward(
+    Tensor y, Tensor lse, Tensor q, Tensor k, Tensor v, int[] queries, int[] keys, int heads, float scale) : ICpuKernel
 {
-    // Queries handled at once: two panels. A block of scores is keys × 64, so memory grows with a sequence, not its square.
-    private const int QueryBlock = 2 * MicroKernels.NR;
+    public Work Work => new("attention_forward", y.Bytes + q.Bytes + k.Bytes + v.Bytes, 4.0 * q.Cols * AttentionLoops.Pairs(queries, keys));
 
-    public static void Forward(CpuDevice cpu, Tensor y, Tensor lse, Tensor q, Tensor k, Tensor v, int[] queries, int[] keys, int heads, float scale)
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* py = y.F32, pl = lse.F32, pq = q.F32, pk = k.F32, pv = v.F32;
-        int c = q.Cols, d = c / heads, total = q.Rows;
+        T* py = y.At<T>(), pq = q.At<T>(), pk = k.At<T>(), pv = v.At<T>();
+        var pl = lse.F32;
+        int c = q.Cols, h = heads, total = q.Rows;
+        var (cuQuery, cuKey, s) = (queries, keys, scale);
         cpu.For((queries.Length - 1) * heads, task =>
         {
-            var (b, h) = (task / heads, task % heads);
-            var nk = keys[b + 1] - keys[b];
-            float* kh = pk + (long)keys[b] * c + h * d, vh = pv + (long)keys[b] * c + h * d;
-            using var scratch = new Scratch((d + nk) * QueryBlock);
-            float* packed = scratch.At, scores = packed + d * QueryBlock;
-            for (var i = queries[b]; i < queries[b + 1]; i += QueryBlock)
-            {
-                var nq = Math.Min(QueryBlock, queries[b + 1] - i);
-                var ld = Pad(nq);
-                PackTransposed(pq + (long)i * c + h * d, c, nq, d, packed, scale);
-                Product(nk, ld, d, kh, c, packed, scores, ld, accumulate: false);
-                SoftmaxColumns(scores, nk, nq, ld, pl + (long)h * total + i);
-                Gemm.OuterSerial(nq, d, nk, scores, ld, vh, c, py + (long)i * c + h * d, c, accumulate: false);
-            }
+            var (b, head) = Math.DivRem(task, h);
+            AttentionLoops.Forward<V, T>(py, pl + (long)head * total, pq, pk, pv, cuQuery[b], cuQuery[b + 1], cuKey[b], cuKey[b + 1], c, head * (c / h), c / h, s);
         });
     }
+}
 
-    public static void Backward(
-        CpuDevice cpu, Tensor? dq, Tensor? dk, Tensor? dv, Tensor dy, Tensor lse, Tensor q, Tensor k, Tensor v, int[] queries, int[] keys, int heads, float scale)
+file readonly unsafe struct AttentionBackward(
+    Tensor? dq, Tensor? dk, Tensor? dv, Tensor dy, Tensor lse, Tensor q, Tensor k, Tensor v, int[] queries, int[] keys, int heads, float scale) : ICpuKernel
+{
+    public Work Work => new(
+        "attention_backward", 2 * (q.Bytes + k.Bytes + v.Bytes) + dy.Bytes, 10.0 * q.Cols * AttentionLoops.Pairs(queries, keys));
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* pdq = dq == null ? null : dq.F32, pdk = dk == null ? null : dk.F32, pdv = dv == null ? null : dv.F32;
-        float* pdy = dy.F32, pl = lse.F32, pq = q.F32, pk = k.F32, pv = v.F32;
-        int c = q.Cols, d = c / heads, total = q.Rows;
+        T* pdq = dq == null ? null : dq.At<T>(), pdk = dk == null ? null : dk.At<T>(), pdv = dv == null ? null : dv.At<T>();
+        T* pdy = dy.At<T>(), pq = q.At<T>(), pk = k.At<T>(), pv = v.At<T>();
+        var pl = lse.F32;
+        int c = q.Cols, h = heads, total = q.Rows;
+        var (cuQuery, cuKey, s) = (queries, keys, scale);
         cpu.For((queries.Length - 1) * heads, task =>
         {
-            var (b, h) = (task / heads, task % heads);
-            var nk = keys[b + 1] - keys[b];
-            var atKey = (long)keys[b] * c + h * d;
-            if (queries[b] == queries[b + 1])
-            {
-                for (var r = 0; r < nk; r++)
-                {
-                    if (pdk != null) new Span<float>(pdk + atKey + (long)r * c, d).Clear();
-                    if (pdv != null) new Span<float>(pdv + atKey + (long)r * c, d).Clear();
-                }
-                return;
-            }
-            using var scratch = new Scratch((Pad(d) + 2 * nk) * QueryBlock);
-            float* packed = scratch.At, p = packed + Pad(d) * QueryBlock, dp = p + nk * QueryBlock;
-            for (var i = queries[b]; i < queries[b + 1]; i += QueryBlock)
-            {
-                var nq = Math.Min(QueryBlock, queries[b + 1] - i);
-                var ld = Pad(nq);
-                var accumulate = i > queries[b];
-                float* qi = pq + (long)i * c + h * d, dyi = pdy + (long)i * c + h * d;
-                PackTransposed(qi, c, nq, d, packed, scale);
-                Product(nk, ld, d, pk + atKey, c, packed, p, ld, accumulate: false);
-                PackTransposed(dyi, c, nq, d, packed, 1f);
-                Product(nk, ld, d, pv + atKey, c, packed, dp, ld, accumulate: false);
-                ScoreGradient(p, dp, nk, nq, ld, pl + (long)h * total + i, scale);
-                if (pdv != null)
-                {
-                    Pack(dyi, c, nq, d, packed);
-                    Product(nk, d, nq, p, ld, packed, pdv + atKey, c, accumulate);
-                }
-                if (pdk != null)
-                {
-                    Pack(qi, c, nq, d, packed);
-                    Product(nk, d, nq, dp, ld, packed, pdk + atKey, c, accumulate);
-                }
-                if (pdq != null) Gemm.OuterSerial(nq, d, nk, dp, ld, pk + atKey, c, pdq + (long)i * c + h * d, c, accumulate: false);
-            }
+            var (b, head) = Math.DivRem(task, h);
+            AttentionLoops.Backward<V, T>(
+                pdq, pdk, pdv, pdy, pl + (long)head * total, pq, pk, pv, cuQuery[b], cuQuery[b + 1], cuKey[b], cuKey[b + 1], c, head * (c / h), c / h, s);
         });
+    }
+}
+
+/// <summary>One sequence and head. T's rows are c elements apart and the head's d columns begin at <c>column</c>.</summary>
+file static unsafe class AttentionLoops
+{
+    public static double Pairs(int[] queries, int[] keys)
+    {
+        double pairs = 0;
+        for (var b = 0; b + 1 < queries.Length; b++) pairs += (double)(queries[b + 1] - queries[b]) * (keys[b + 1] - keys[b]);
+        return pairs;
+    }
+
+    // Queries handled at once: two panels. A block of scores is keys × that, so memory grows with a sequence, not its square.
+    private static int QueryBlock<V>() where V : struct, IVector<V> => 2 * MicroKernels.Columns<V>();
+
+    public static void Forward<V, T>(T* y, float* lse, T* q, T* k, T* v, int q0, int q1, int k0, int k1, nint c, int column, int d, float scale)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        int block = QueryBlock<V>(), nk = k1 - k0;
+        var copies = typeof(T) == typeof(F32) ? 0 : (2 * nk + block) * Pad<V>(d);
+        var memory = TaskMemory.Take((long)(d + nk) * block + copies);
+        float* packed = memory, scores = packed + d * block, copy = scores + nk * block;
+        var keys = Side.Of<V, T>(k + k0 * c + column, c, nk, d, ref copy);
+        var values = Side.Of<V, T>(v + k0 * c + column, c, nk, d, ref copy);
+        for (var i = q0; i < q1; i += block)
+        {
+            var nq = Math.Min(block, q1 - i);
+            var ld = Pad<V>(nq);
+            T* at = q + i * c + column, to = y + i * c + column;
+            PackTransposed<V, T>(at, c, nq, d, packed, scale);
+            Product<V>(nk, ld, d, keys.At, keys.Stride, packed, scores, ld, accumulate: false);
+            SoftmaxColumns<V>(scores, nk, nq, ld, lse + i);
+            var (sums, stride) = typeof(T) == typeof(F32) ? ((nint)to, c) : ((nint)copy, Pad<V>(d));
+            Gemm.OuterSerial<V>(nq, d, nk, scores, ld, values.At, values.Stride, (float*)sums, stride, accumulate: false);
+            Round<V, T>(to, c, (float*)sums, stride, nq, d);
+        }
+    }
+
+    public static void Backward<V, T>(
+        T* dq, T* dk, T* dv, T* dy, float* lse, T* q, T* k, T* v, int q0, int q1, int k0, int k1, nint c, int column, int d, float scale)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        int block = QueryBlock<V>(), nk = k1 - k0, wide = Pad<V>(d);
+        var plain = typeof(T) == typeof(F32);
+        var memory = TaskMemory.Take((long)(wide + 2 * nk) * block + (plain ? 0 : (4L * nk + block) * wide));
+        float* packed = memory, p = packed + wide * block, dp = p + nk * block, copy = dp + nk * block;
+        var at = k0 * c + column;
+        var keys = Side.Of<V, T>(k + at, c, nk, d, ref copy);
+        var values = Side.Of<V, T>(v + at, c, nk, d, ref copy);
+        var (dKeys, dValues) = (Side.For<V, T>(dk == null ? null : dk + at, c, nk, d, ref copy), Side.For<V, T>(dv == null ? null : dv + at, c, nk, d, ref copy));
+        if (q0 == q1)
+        {
+            dKeys.Clear(nk, d);
+            dValues.Clear(nk, d);
+        }
+        for (var i = q0; i < q1; i += block)
+        {
+            var nq = Math.Min(block, q1 - i);
+            var ld = Pad<V>(nq);
+            var accumulate = i > q0;
+            T* qi = q + i * c + column, dyi = dy + i * c + column;
+            PackTransposed<V, T>(qi, c, nq, d, packed, scale);
+            Product<V>(nk, ld, d, keys.At, keys.Stride, packed, p, ld, accumulate: false);
+            PackTransposed<V, T>(dyi, c, nq, d, packed, 1f);
+            Product<V>(nk, ld, d, values.At, values.Stride, packed, dp, ld, accumulate: false);
+            ScoreGradient<V>(p, dp, nk, nq, ld, lse + i, scale);
+            if (dv != null)
+            {
+                Pack<V, T>(dyi, c, nq, d, packed);
+                Product<V>(nk, d, nq, p, ld, packed, dValues.At, dValues.Stride, accumulate);
+            }
+            if (dk != null)
+            {
+                Pack<V, T>(qi, c, nq, d, packed);
+                Product<V>(nk, d, nq, dp, ld, packed, dKeys.At, dKeys.Stride, accumulate);
+            }
+            if (dq == null) continue;
+            var to = dq + i * c + column;
+            var (sums, stride) = plain ? ((nint)to, c) : ((nint)copy, wide);
+            Gemm.OuterSerial<V>(nq, d, nk, dp, ld, keys.At, keys.Stride, (float*)sums, stride, accumulate: false);
+            Round<V, T>(to, c, (float*)sums, stride, nq, d);
+        }
+        if (dk != null) Round<V, T>(dk + at, c, dKeys.At, dKeys.Stride, nk, d);
+        if (dv != null) Round<V, T>(dv + at, c, dValues.At, dValues.Stride, nk, d);
     }
 
     /// <summary>Scores (keys × queries) become probabilities down each column; lse gets log Σ exp of the scores.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void SoftmaxColumns(float* s, int nk, int nq, int ld, float* lse)
+    [MethodImpl(MethodImplOptions.AggressiveOptimization), SkipLocalsInit]
+    private static void SoftmaxColumns<V>(float* s, int nk, int nq, int ld, float* lse) where V : struct, IVector<V>
     {
-        for (var j = 0; j < ld; j += 16)
+        var lanes = stackalloc float[2 * V.Count];
+        for (var j = 0; j < ld; j += V.Count)
         {
-            var max = Vector512.Load(s + j);
-            for (var r = 1; r < nk; r++) max = Vector512.Max(max, Vector512.Load(s + (nint)r * ld + j));
-            Vector512<float> sum = default;
+            var max = V.Load(s + j);
+            for (var r = 1; r < nk; r++) max = V.Max(max, V.Load(s + (nint)r * ld + j));
+            V sum = default;
             for (var r = 0; r < nk; r++)
             {
-                var e = Simd.Exp(Vector512.Load(s + (nint)r * ld + j) - max);
+                var e = VectorMath.Exp(V.Load(s + (nint)r * ld + j) - max);
                 sum += e;
                 e.Store(s + (nint)r * ld + j);
             }
-            var inverse = Vector512<float>.One / sum;
-            for (var r = 0; r < nk; r++) (Vector512.Load(s + (nint)r * ld + j) * inverse).Store(s + (nint)r * ld + j);
-            for (var i = j; i < Math.Min(nq, j + 16); i++) lse[i] = max[i - j] + MathF.Log(sum[i - j]);
+            var inverse = V.Create(1f) / sum;
+            for (var r = 0; r < nk; r++) (V.Load(s + (nint)r * ld + j) * inverse).Store(s + (nint)r * ld + j);
+            max.Store(lanes);
+            sum.Store(lanes + V.Count);
+            for (var i = j; i < Math.Min(nq, j + V.Count); i++) lse[i] = lanes[i - j] + MathF.Log(lanes[V.Count + i - j]);
         }
     }
 
     /// <summary>p: scores in, probabilities out; dp: gradient of the probabilities in, of the unscaled scores out.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization), SkipLocalsInit]
-    private static void ScoreGradient(float* p, float* dp, int nk, int nq, int ld, float* lse, float scale)
+    private static void ScoreGradient<V>(float* p, float* dp, int nk, int nq, int ld, float* lse, float scale) where V : struct, IVector<V>
     {
-        var shift = stackalloc float[QueryBlock];
+        var shift = stackalloc float[QueryBlock<V>()];
         for (var i = 0; i < ld; i++) shift[i] = i < nq ? lse[i] : 0f; // columns that pad hold score 0 and must stay finite
-        for (var j = 0; j < ld; j += 16)
+        for (var j = 0; j < ld; j += V.Count)
         {
-            var off = Vector512.Load(shift + j);
-            Vector512<float> delta = default;
+            var off = V.Load(shift + j);
+            V delta = default;
             for (var r = 0; r < nk; r++)
             {
-                var e = Simd.Exp(Vector512.Load(p + (nint)r * ld + j) - off);
+                var e = VectorMath.Exp(V.Load(p + (nint)r * ld + j) - off);
                 e.Store(p + (nint)r * ld + j);
-                delta = Vector512.FusedMultiplyAdd(e, Vector512.Load(dp + (nint)r * ld + j), delta);
+                delta = V.Fma(e, V.Load(dp + (nint)r * ld + j), delta);
             }
             for (var r = 0; r < nk; r++)
             {
                 var at = (nint)r * ld + j;
-                (Vector512.Load(p + at) * (Vector512.Load(dp + at) - delta) * scale).Store(dp + at);
+                (V.Load(p + at) * (V.Load(dp + at) - delta) * V.Create(scale)).Store(dp + at);
             }
         }
     }
 
     /// <summary>C (m×n) (+)= A (m×k, rows where they lie) · packed panels.</summary>
     [SkipLocalsInit]
-    private static void Product(int m, int n, int k, float* a, nint lda, float* packed, float* c, nint ldc, bool accumulate)
+    private static void Product<V>(int m, int n, int k, float* a, nint lda, float* packed, float* c, nint ldc, bool accumulate) where V : struct, IVector<V>
     {
-        var rows = stackalloc float*[MicroKernels.MR];
-        for (var j = 0; j < n; j += MicroKernels.NR, packed += (nint)k * MicroKernels.NR)
+        var rows = stackalloc float*[MicroKernels.MaxRows];
+        var width = MicroKernels.Columns<V>();
+        for (var j = 0; j < n; j += width, packed += (nint)k * width)
         {
-            var nj = Math.Min(MicroKernels.NR, n - j);
-            var narrow = nj <= 16;
-            for (var i = 0; i < m; i += MicroKernels.MR)
+            var nj = Math.Min(width, n - j);
+            for (var i = 0; i < m; i += V.TileRows)
             {
-                var count = Math.Min(MicroKernels.MR, m - i);
-                for (var r = 0; r < MicroKernels.MR; r++) rows[r] = a + (i + Math.Min(r, count - 1)) * lda;
-                MicroKernels.Rows(rows, 1, 0, k, packed, narrow, c + i * ldc + j, ldc, count, nj, accumulate);
+                var count = Math.Min(V.TileRows, m - i);
+                for (var r = 0; r < V.TileRows; r++) rows[r] = a + (i + Math.Min(r, count - 1)) * lda;
+                MicroKernels.Rows<V>(rows, 1, 0, k, packed, nj <= V.Count, c + i * ldc + j, ldc, count, nj, accumulate, null);
             }
         }
     }
 
     /// <summary>Panels of X (rows × d) as it stands: the right operand of a product with inner extent <paramref name="rows"/>.</summary>
-    private static void Pack(float* x, nint ldx, int rows, int d, float* packed)
+    private static void Pack<V, T>(T* x, nint ldx, int rows, int d, float* packed)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        for (var j = 0; j < d; j += MicroKernels.NR, packed += (nint)rows * MicroKernels.NR)
+        var width = MicroKernels.Columns<V>();
+        for (var j = 0; j < d; j += width, packed += (nint)rows * width)
         {
-            var count = Math.Min(MicroKernels.NR, d - j);
-            PackedB.PackRows(x + j, ldx, rows, packed, count <= 16 ? 16 : MicroKernels.NR, count);
+            var count = Math.Min(width, d - j);
+            PackedB<V>.PackRows(x + j, ldx, rows, packed, count <= V.Count ? V.Count : width, count);
         }
     }
 
     /// <summary>Panels of factor·Xᵀ (d × rows), zero-filled to their width.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void PackTransposed(float* x, nint ldx, int rows, int d, float* packed, float factor)
+    private static void PackTransposed<V, T>(T* x, nint ldx, int rows, int d, float* packed, float factor)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        for (var j = 0; j < rows; j += MicroKernels.NR, packed += (nint)d * MicroKernels.NR)
+        var width = MicroKernels.Columns<V>();
+        for (var j = 0; j < rows; j += width, packed += (nint)d * width)
         {
-            var width = rows - j <= 16 ? 16 : MicroKernels.NR;
-            for (var i = 0; i < width; i += 4)
-            {
-                float* source = x + (j + i) * ldx, to = packed + i;
-                var there = Math.Clamp(rows - j - i, 0, 4);
-                var e = 0;
-                // Four by four in registers: a quarter of the loads and stores of a scalar transpose.
-                if (Sse.IsSupported && there == 4)
-                    for (; e <= d - 4; e += 4)
-                    {
-                        var f = Vector128.Create(factor);
-                        Vector128<float> r0 = Vector128.Load(source + e) * f, r1 = Vector128.Load(source + ldx + e) * f;
-                        Vector128<float> r2 = Vector128.Load(source + 2 * ldx + e) * f, r3 = Vector128.Load(source + 3 * ldx + e) * f;
-                        Vector128<float> a = Sse.UnpackLow(r0, r1), b = Sse.UnpackLow(r2, r3), g = Sse.UnpackHigh(r0, r1), h = Sse.UnpackHigh(r2, r3);
-                        Sse.MoveLowToHigh(a, b).Store(to + (nint)e * width);
-                        Sse.MoveHighToLow(b, a).Store(to + (nint)(e + 1) * width);
-                        Sse.MoveLowToHigh(g, h).Store(to + (nint)(e + 2) * width);
-                        Sse.MoveHighToLow(h, g).Store(to + (nint)(e + 3) * width);
-                    }
-                for (; e < d; e++)
-                    for (var r = 0; r < 4; r++) to[(nint)e * width + r] = r < there ? source[r * ldx + e] * factor : 0f;
-            }
+            var count = Math.Min(width, rows - j);
+            PackedB<V>.PackTransposed(x + j * ldx, ldx, d, packed, count <= V.Count ? V.Count : width, count, factor);
         }
     }
 
-    /// <summary>Columns a block of scores takes: whole vectors, as the narrow or the wide panel writes them.</summary>
-    private static int Pad(int n) => (n + 15) & ~15;
-
-    /// <summary>A task's working memory from the runtime's pool, aligned to a cache line. Tasks are many and short; the pool keeps a buffer for each thread.</summary>
-    private ref struct Scratch
+    /// <summary>Sums kept apart from what is stored are rounded into it.</summary>
+    private static void Round<V, T>(T* to, nint c, float* sums, nint stride, int rows, int d)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        private readonly float[] _array;
-        private System.Runtime.InteropServices.GCHandle _pin;
+        if (typeof(T) == typeof(F32)) return;
+        for (var r = 0; r < rows; r++) Rows.Round<V, T>(to + r * c, sums + r * stride, d);
+    }
 
-        public Scratch(int floats)
+    /// <summary>Columns a block of scores takes: whole vectors, as the narrow or the wide panel writes them.</summary>
+    private static int Pad<V>(int n) where V : struct, IVector<V> => (n + V.Count - 1) / V.Count * V.Count;
+
+    /// <summary>A head's rows in F32: where they lie, or a copy in the task's memory.</summary>
+    private readonly struct Side(float* at, nint stride)
+    {
+        public float* At => at;
+
+        public nint Stride => stride;
+
+        public static Side Of<V, T>(T* x, nint c, int rows, int d, ref float* copy)
+            where V : struct, IVector<V>
+            where T : unmanaged, IElement<T>
         {
-            _array = ArrayPool<float>.Shared.Rent(floats + 48); // 32 to read past the end, 16 to align
-            _pin = System.Runtime.InteropServices.GCHandle.Alloc(_array, System.Runtime.InteropServices.GCHandleType.Pinned);
-            At = (float*)((_pin.AddrOfPinnedObject() + 63) & ~(nint)63);
+            var side = For<V, T>(x, c, rows, d, ref copy);
+            if (typeof(T) != typeof(F32))
+                for (var r = 0; r < rows; r++) Rows.Widen<V, T>(side.At + r * side.Stride, x + r * c, d);
+            return side;
         }
 
-        public float* At { get; }
-
-        public void Dispose()
+        public static Side For<V, T>(T* x, nint c, int rows, int d, ref float* copy)
+            where V : struct, IVector<V>
+            where T : unmanaged, IElement<T>
         {
-            _pin.Free();
-            ArrayPool<float>.Shared.Return(_array);
+            if (x == null || typeof(T) == typeof(F32)) return new((float*)x, c);
+            var side = new Side(copy, Pad<V>(d));
+            copy += (nint)rows * Pad<V>(d);
+            return side;
+        }
+
+        public void Clear(int rows, int d)
+        {
+            if (at == null) return;
+            for (var r = 0; r < rows; r++) new Span<float>(at + r * stride, d).Clear();
         }
     }
 }

@@ -78,7 +78,7 @@ file static unsafe class ContrastCpu
         var ids = identities == null ? null : identities.I32;
         Normalize(cpu, u, size, images);
         Normalize(cpu, w, size + n, texts);
-        Gemm.Run(cpu, false, true, n, n, d, u.F32, d, w.F32, d, c, stride);
+        Gemm.Run<Vec512, F32, F32, F32>(cpu, false, true, n, n, d, u.At<F32>(), d, w.At<F32>(), d, cosines.At<F32>(), stride);
         var turned = bothWays ? Tensor.Like(cosines) : null;
         if (turned != null) Turn(cpu, turned.F32, c, n, stride, false);
         var total = Rows(cpu, c, size, dSize);
@@ -113,7 +113,7 @@ file static unsafe class ContrastCpu
         int n = own.Shape[0], d = own.Shape[1];
         float* pdx = dx.F32, u = own.F32, size = sizes.F32 + (nint)side * n, dSize = dSizes.F32 + (nint)side * n;
         var scale = *dy.F32 / n;
-        Gemm.Run(cpu, turned, false, n, d, n, dCosines.F32, dCosines.Cols, other.F32, d, pdx, d);
+        Gemm.Run<Vec512, F32, F32, F32>(cpu, turned, false, n, d, n, dCosines.At<F32>(), dCosines.Cols, other.At<F32>(), d, dx.At<F32>(), d);
         cpu.ForRange(n, RowsPerTask, (from, to) =>
         {
             for (var i = from; i < to; i++)

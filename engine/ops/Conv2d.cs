@@ -9,7 +9,7 @@ namespace Plip.Engine;
 public static partial class Ops
 {
     /// <summary>2-D convolution. x (N, H, W, C), weight (R, S, C, K), bias (K) or null; result (N, Ho, Wo, K),
-    /// Ho = ⌊(H + 2·padding − R)/stride⌋ + 1. F32.</summary>
+    /// Ho = ⌊(H + 2·padding − R)/stride⌋ + 1. Pictures and filters both F32 or both BF16; the bias and gradients of filters are F32.</summary>
     /// <exception cref="ArgumentException">Channels do not fit, or the filter is larger than the padded picture.</exception>
     public static Tensor Conv2d(Tensor x, Tensor weight, Tensor? bias = null, int stride = 1, int padding = 0)
     {
@@ -21,27 +21,27 @@ public static partial class Ops
         Require.That(stride >= 1 && padding >= 0 && ho >= 0 && wo >= 0, $"filters {weight.Shape} with padding {padding} do not fit pictures {x.Shape}");
         var s = new ConvShape(x.Shape[0], x.Shape[1], x.Shape[2], x.Cols, r, q, k, stride, padding, ho / stride + 1, wo / stride + 1);
         Require.That(bias == null || bias.Count == k, $"expected a bias of {k}, got {bias?.Shape}");
-        var y = Tensor.Empty(x.Device, new Shape(s.N, s.Ho, s.Wo, k));
-        y.Device.Run(cpu: cpu => ConvCpu.Forward(cpu, y, x, weight, bias, s));
+        var y = Tensor.Empty(x.Device, new Shape(s.N, s.Ho, s.Wo, k), x.DType);
+        y.Device.Run(x.DType, cpu: new ConvForward(y, x, weight, bias, s, "conv2d"));
         return Tape.Record(y, bias == null ? [x, weight] : [x, weight, bias], dy =>
         {
             Tensor? dx = null, dw = null;
             if (x.NeedsGrad)
             {
                 dx = Tensor.Like(x);
-                x.Device.Run(cpu: cpu => ConvCpu.DataGradient(cpu, dx, dy, weight, null, s));
+                x.Device.Run(x.DType, cpu: new ConvDataGradient(dx, dy, weight, null, s, "conv2d_data_gradient"));
             }
             if (weight.NeedsGrad)
             {
-                dw = Tensor.Like(weight);
-                x.Device.Run(cpu: cpu => ConvCpu.WeightGradient(cpu, dw, x, dy, s));
+                dw = Tensor.Empty(weight.Device, weight.Shape); // F32, however the weights are stored
+                x.Device.Run(x.DType, cpu: new ConvWeightGradient(dw, x, dy, s, "conv2d_weight_gradient"));
             }
             return bias == null ? [dx, dw] : [dx, dw, bias.NeedsGrad ? SumRows(dy) : null];
         });
     }
 
     /// <summary>Transposed 2-D convolution. x (N, Hi, Wi, K), weight (R, S, C, K), bias (C) or null; result (N, Ho, Wo, C),
-    /// Ho = (Hi − 1)·stride − 2·padding + R + outputPadding. PyTorch's weight (K, C, R, S) in the kernels' order. F32.</summary>
+    /// Ho = (Hi − 1)·stride − 2·padding + R + outputPadding. PyTorch's weight (K, C, R, S) in the kernels' order. Types as for <see cref="Conv2d"/>.</summary>
     /// <exception cref="ArgumentException">Channels do not fit, or outputPadding is not below the stride.</exception>
     public static Tensor ConvTranspose2d(Tensor x, Tensor weight, Tensor? bias = null, int stride = 1, int padding = 0, int outputPadding = 0)
     {
@@ -55,34 +55,51 @@ public static partial class Ops
         Require.That(bias == null || bias.Count == c, $"expected a bias of {c}, got {bias?.Shape}");
         // The convolution whose data gradient this is: it maps the result's shape to x's.
         var s = new ConvShape(x.Shape[0], ho, wo, c, r, q, x.Cols, stride, padding, x.Shape[1], x.Shape[2]);
-        var y = Tensor.Empty(x.Device, new Shape(s.N, ho, wo, c));
-        y.Device.Run(cpu: cpu => ConvCpu.DataGradient(cpu, y, x, weight, bias, s));
+        var y = Tensor.Empty(x.Device, new Shape(s.N, ho, wo, c), x.DType);
+        y.Device.Run(x.DType, cpu: new ConvDataGradient(y, x, weight, bias, s, "conv_transpose2d"));
         return Tape.Record(y, bias == null ? [x, weight] : [x, weight, bias], dy =>
         {
             Tensor? dx = null, dw = null;
             if (x.NeedsGrad)
             {
                 dx = Tensor.Like(x);
-                x.Device.Run(cpu: cpu => ConvCpu.Forward(cpu, dx, dy, weight, null, s));
+                x.Device.Run(x.DType, cpu: new ConvForward(dx, dy, weight, null, s, "conv_transpose2d_data_gradient"));
             }
             if (weight.NeedsGrad)
             {
-                dw = Tensor.Like(weight);
-                x.Device.Run(cpu: cpu => ConvCpu.WeightGradient(cpu, dw, dy, x, s));
+                dw = Tensor.Empty(weight.Device, weight.Shape); // F32, however the weights are stored
+                x.Device.Run(x.DType, cpu: new ConvWeightGradient(dw, dy, x, s, "conv_transpose2d_weight_gradient"));
             }
             return bias == null ? [dx, dw] : [dx, dw, bias.NeedsGrad ? SumRows(dy) : null];
         });
     }
 }
 
-file static unsafe class ConvCpu
+file readonly unsafe struct ConvForward(Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, string name) : ICpuKernel
 {
-    public static void Forward(CpuDevice cpu, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s) =>
-        Convolution.Forward(cpu, x.F32, s, w.F32, bias == null ? null : bias.F32, y.F32);
+    public Work Work => new(name, y.Bytes + x.Bytes + w.Bytes, s.Flops);
 
-    public static void DataGradient(CpuDevice cpu, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s) =>
-        Convolution.DataGradient(cpu, dy.F32, s, w.F32, bias == null ? null : bias.F32, dx.F32);
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> =>
+        Convolution<V, T>.Forward(cpu, x.At<T>(), s, w.At<T>(), bias == null ? null : bias.F32, y.At<T>());
+}
 
-    public static void WeightGradient(CpuDevice cpu, Tensor dw, Tensor x, Tensor dy, ConvShape s) =>
-        Convolution.WeightGradient(cpu, x.F32, s, dy.F32, dw.F32);
+file readonly unsafe struct ConvDataGradient(Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s, string name) : ICpuKernel
+{
+    public Work Work => new(name, dx.Bytes + dy.Bytes + w.Bytes, s.Flops);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> =>
+        Convolution<V, T>.DataGradient(cpu, dy.At<T>(), s, w.At<T>(), bias == null ? null : bias.F32, dx.At<T>());
+}
+
+file readonly unsafe struct ConvWeightGradient(Tensor dw, Tensor x, Tensor dy, ConvShape s, string name) : ICpuKernel
+{
+    public Work Work => new(name, dw.Bytes + x.Bytes + dy.Bytes, s.Flops);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => Convolution<V, T>.WeightGradient(cpu, x.At<T>(), s, dy.At<T>(), dw.F32);
 }

@@ -22,8 +22,8 @@ public static partial class Ops
         var (m, k) = transA ? (a.Shape[-1], a.Shape[-2]) : (a.Shape[-2], a.Shape[-1]);
         var (kb, n) = transB ? (b.Shape[-1], b.Shape[-2]) : (b.Shape[-2], b.Shape[-1]);
         Require.That(k == kb, $"inner extents differ: {a.Shape}{(transA ? "ᵀ" : "")} · {b.Shape}{(transB ? "ᵀ" : "")} has {k} against {kb}");
-        var c = Tensor.Empty(a.Device, a.Shape.Rank == 3 ? new Shape(batch, m, n) : new Shape(m, n));
-        c.Device.Run(cpu: cpu => MatMulCpu.Batched(cpu, transA, transB, batch, m, n, k, a, b, c));
+        var c = Tensor.Empty(a.Device, a.Shape.Rank == 3 ? new Shape(batch, m, n) : new Shape(m, n), a.DType);
+        c.Device.Run(a.DType, cpu: new MatMulKernel(c, a, b, transA, transB, batch, m, n, k));
         return Tape.Record(c, [a, b], dc =>
         [
             !a.NeedsGrad ? null : transA ? MatMul(b, dc, transB, true) : MatMul(dc, b, false, !transB),
@@ -39,20 +39,20 @@ public static partial class Ops
         var (nOut, nIn) = (weight.Shape[0], weight.Shape[1]);
         Require.That(x.Cols == nIn, $"expected rows of {nIn} for weight {weight.Shape}, got {x.Shape}");
         Require.That(bias == null || bias.Count == nOut, $"expected a bias of {nOut}, got {bias?.Shape}");
-        var y = Tensor.Empty(x.Device, x.Shape.WithCols(nOut));
-        y.Device.Run(cpu: cpu => MatMulCpu.Linear(cpu, y, x, weight, bias));
+        var y = Tensor.Empty(x.Device, x.Shape.WithCols(nOut), x.DType);
+        y.Device.Run(x.DType, cpu: new LinearForward(y, x, weight, bias));
         return Tape.Record(y, bias == null ? [x, weight] : [x, weight, bias], dy =>
         {
             Tensor? dx = null, dw = null, db = null;
             if (x.NeedsGrad)
             {
                 dx = Tensor.Like(x);
-                dx.Device.Run(cpu: cpu => MatMulCpu.LinearInput(cpu, dx, dy, weight));
+                dx.Device.Run(x.DType, cpu: new LinearInputGradient(dx, dy, weight));
             }
             if (weight.NeedsGrad)
             {
-                dw = Tensor.Like(weight);
-                dw.Device.Run(cpu: cpu => MatMulCpu.LinearWeight(cpu, dw, dy, x));
+                dw = Tensor.Empty(weight.Device, weight.Shape);
+                dw.Device.Run(x.DType, cpu: new LinearWeightGradient(dw, dy, x));
             }
             if (bias is { NeedsGrad: true }) db = SumRows(dy);
             return bias == null ? [dx, dw] : [dx, dw, db];
@@ -77,25 +77,56 @@ public static partial class Ops
     }
 }
 
+file readonly unsafe struct MatMulKernel(
+    Tensor c, Tensor a, Tensor b, bool transA, bool transB, int batch, int m, int n, int k) : ICpuKernel
+{
+    public Work Work => Work.On("mat_mul", 2.0 * k, c, a, b);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        T* pc = c.At<T>(), pa = a.At<T>(), pb = b.At<T>();
+        for (var i = 0L; i < batch; i++)
+            Gemm.Run<V, T, T, T>(
+                cpu, transA, transB, m, n, k, pa + i * m * k, transA ? m : k, pb + i * k * n, transB ? k : n, pc + i * m * n, n);
+    }
+}
+
+file readonly unsafe struct LinearForward(Tensor y, Tensor x, Tensor weight, Tensor? bias) : ICpuKernel
+{
+    public Work Work => Work.On("linear", 2.0 * x.Cols, y, x, weight);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => Gemm.Run<V, T, T, T>(
+            cpu, false, true, x.Rows, y.Cols, x.Cols, x.At<T>(), x.Cols, weight.At<T>(), x.Cols, y.At<T>(), y.Cols, bias: bias == null ? null : bias.F32);
+}
+
+file readonly unsafe struct LinearInputGradient(Tensor dx, Tensor dy, Tensor weight) : ICpuKernel
+{
+    public Work Work => Work.On("linear_input_gradient", 2.0 * dy.Cols, dx, dy, weight);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => Gemm.Run<V, T, T, T>(
+            cpu, false, false, dx.Rows, dx.Cols, dy.Cols, dy.At<T>(), dy.Cols, weight.At<T>(), dx.Cols, dx.At<T>(), dx.Cols);
+}
+
+file readonly unsafe struct LinearWeightGradient(Tensor dw, Tensor dy, Tensor x) : ICpuKernel
+{
+    public Work Work => Work.On("linear_weight_gradient", 2.0 * x.Rows, dw, dy, x);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => Gemm.Run<V, T, T, F32>(
+            cpu, true, false, dy.Cols, x.Cols, x.Rows, dy.At<T>(), dy.Cols, x.At<T>(), x.Cols, dw.At<F32>(), x.Cols);
+}
+
 file static unsafe class MatMulCpu
 {
     // Fixed, so that the order of additions does not depend on the number of threads.
     private const int RowsPerPartial = 256;
-
-    public static void Batched(CpuDevice cpu, bool ta, bool tb, int batch, int m, int n, int k, Tensor a, Tensor b, Tensor c)
-    {
-        for (var i = 0L; i < batch; i++)
-            Gemm.Run(cpu, ta, tb, m, n, k, a.F32 + i * m * k, ta ? m : k, b.F32 + i * k * n, tb ? k : n, c.F32 + i * m * n, n);
-    }
-
-    public static void Linear(CpuDevice cpu, Tensor y, Tensor x, Tensor w, Tensor? bias) =>
-        Gemm.Run(cpu, false, true, x.Rows, w.Shape[0], w.Shape[1], x.F32, x.Cols, w.F32, x.Cols, y.F32, y.Cols, bias: bias == null ? null : bias.F32);
-
-    public static void LinearInput(CpuDevice cpu, Tensor dx, Tensor dy, Tensor w) =>
-        Gemm.Run(cpu, false, false, dx.Rows, dx.Cols, dy.Cols, dy.F32, dy.Cols, w.F32, dx.Cols, dx.F32, dx.Cols);
-
-    public static void LinearWeight(CpuDevice cpu, Tensor dw, Tensor dy, Tensor x) =>
-        Gemm.Run(cpu, true, false, dy.Cols, x.Cols, x.Rows, dy.F32, dy.Cols, x.F32, x.Cols, dw.F32, x.Cols);
 
     public static void SumRows(CpuDevice cpu, Tensor y, Tensor x)
     {

@@ -1,348 +1,278 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
 
 /// <summary>
-/// The inner loops of every matrix product and convolution: an 8×32 (or 8×16) tile of C held in registers. The
-/// accumulators are named locals because the JIT keeps those, and not array elements, in registers: 16 of the 32
-/// zmm registers. The 8 rows of A are read where they lie, by 8 pointers and one offset; B comes packed in panels.
+/// The inner loops of every matrix product and convolution: a tile of C, <c>V.TileRows</c> rows by one or two vectors, held
+/// in registers. The sums are named locals because the JIT keeps those, and not array elements, in registers; rows a width
+/// has no registers for are conditions on a constant and cost nothing. A is read where it lies; B comes packed in panels.
 /// AggressiveOptimization: without it the loop runs some 15 times slower until it is tiered up.
 /// </summary>
 internal static unsafe class MicroKernels
 {
-    /// <summary>Rows of a tile.</summary>
-    public const int MR = 8;
+    /// <summary>The most rows any width's tile has: how many row pointers a caller prepares.</summary>
+    public const int MaxRows = 8;
 
-    /// <summary>Columns of a tile, and the width of a packed panel of B.</summary>
-    public const int NR = 32;
+    /// <summary>Columns of a tile, and the width of a packed panel of B: two vectors.</summary>
+    public static int Columns<V>() where V : struct, IVector<V> => 2 * V.Count;
 
     /// <summary>
-    /// C[0..rows, 0..n] (+)= A·B for one tile. Row i of A is <c>segments</c> runs of <c>length</c> floats, each run
-    /// <c>segmentStride</c> floats after the last: one run for a plain product, one for each filter row in a convolution.
+    /// C[0..rows, 0..n] = A·B for one tile, plus C itself or a bias. Row i of A is <c>segments</c> runs of <c>length</c>
+    /// floats, each run <c>segmentStride</c> floats after the last: one run for a plain product, one for each filter row in
+    /// a convolution.
     /// </summary>
-    /// <param name="a">Eight row pointers (repeat the last valid one where there are fewer rows).</param>
-    /// <param name="b">The packed panel: segments·length rows of NR (or 16 when n ≤ 16 and the panel is narrow).</param>
+    /// <param name="a"><c>V.TileRows</c> row pointers (repeat the last valid one where there are fewer rows).</param>
+    /// <param name="b">The packed panel: segments·length rows of two vectors (one when <paramref name="narrow"/>).</param>
     /// <param name="c">The tile's corner, <paramref name="ldc"/> floats between rows.</param>
+    /// <param name="accumulate">Add to what C holds.</param>
+    /// <param name="bias">Added to every row, or null; not together with <paramref name="accumulate"/>. Read to a whole tile's width.</param>
     [SkipLocalsInit]
-    public static void Rows(float** a, nint segments, nint segmentStride, nint length, float* b, bool narrow, float* c, nint ldc, int rows, int n, bool accumulate)
+    public static void Rows<V>(
+        float** a, nint segments, nint segmentStride, nint length, float* b, bool narrow,
+        float* c, nint ldc, int rows, int n, bool accumulate, float* bias) where V : struct, IVector<V>
     {
-        var full = rows == MR && n == (narrow ? 16 : NR);
-        var edge = stackalloc float[full ? 0 : MR * NR];
-        var target = full ? c : edge;
-        var stride = full ? ldc : narrow ? 16 : NR;
-        if (narrow) Rows8x16(a, segments, segmentStride, length, b, target, stride, full && accumulate);
-        else Rows8x32(a, segments, segmentStride, length, b, target, stride, full && accumulate);
-        if (!full) StoreEdge(edge, (int)stride, c, ldc, rows, n, accumulate);
+        var width = narrow ? V.Count : 2 * V.Count;
+        if (rows == V.TileRows && n == width)
+        {
+            // Sums start from what is added: C's rows, the bias (a row that repeats), or nothing.
+            var from = accumulate ? c : bias;
+            var stride = accumulate ? ldc : 0;
+            if (narrow) Rows<V, One>(a, segments, segmentStride, length, b, c, ldc, from, stride);
+            else Rows<V, Two>(a, segments, segmentStride, length, b, c, ldc, from, stride);
+            return;
+        }
+        var edge = stackalloc float[V.TileRows * 2 * V.Count];
+        if (narrow) Rows<V, One>(a, segments, segmentStride, length, b, edge, width, bias, 0);
+        else Rows<V, Two>(a, segments, segmentStride, length, b, edge, width, bias, 0);
+        StoreEdge<V>(edge, width, c, ldc, rows, n, accumulate);
     }
 
     /// <summary>
     /// C[0..rows, 0..n] (+)= Aᵀ·B for one tile: sums over <c>segments</c> runs of <c>count</c> positions the outer product
-    /// of 8 neighbouring floats of A and 32 (16) of B. Gradients of weights are this.
-    /// Reads 8 floats of A and a whole vector of B even at the edges; memory has slack for it.
+    /// of <c>V.TileRows</c> neighbouring floats of A and two (one) vectors of B. Gradients of weights are this.
+    /// Reads all the floats of A and whole vectors of B even at the edges; memory has slack for it.
     /// </summary>
     [SkipLocalsInit]
-    public static void Outer(float* a, nint aStep, nint aSegment, float* b, nint bStep, nint bSegment, nint segments, nint count, bool narrow, float* c, nint ldc, int rows, int n, bool accumulate)
+    public static void Outer<V>(
+        float* a, nint aStep, nint aSegment, float* b, nint bStep, nint bSegment, nint segments, nint count, bool narrow,
+        float* c, nint ldc, int rows, int n, bool accumulate) where V : struct, IVector<V>
     {
-        var full = rows == MR && n == (narrow ? 16 : NR);
-        var edge = stackalloc float[full ? 0 : MR * NR];
-        var target = full ? c : edge;
-        var stride = full ? ldc : narrow ? 16 : NR;
-        if (narrow) Outer8x16(a, aStep, aSegment, b, bStep, bSegment, segments, count, target, stride, full && accumulate);
-        else Outer8x32(a, aStep, aSegment, b, bStep, bSegment, segments, count, target, stride, full && accumulate);
-        if (!full) StoreEdge(edge, (int)stride, c, ldc, rows, n, accumulate);
+        var width = narrow ? V.Count : 2 * V.Count;
+        if (rows == V.TileRows && n == width)
+        {
+            var from = accumulate ? c : null;
+            if (narrow) Outer<V, One>(a, aStep, aSegment, b, bStep, bSegment, segments, count, c, ldc, from);
+            else Outer<V, Two>(a, aStep, aSegment, b, bStep, bSegment, segments, count, c, ldc, from);
+            return;
+        }
+        var edge = stackalloc float[V.TileRows * 2 * V.Count];
+        if (narrow) Outer<V, One>(a, aStep, aSegment, b, bStep, bSegment, segments, count, edge, width, null);
+        else Outer<V, Two>(a, aStep, aSegment, b, bStep, bSegment, segments, count, edge, width, null);
+        StoreEdge<V>(edge, width, c, ldc, rows, n, accumulate);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void StoreEdge(float* tile, int stride, float* c, nint ldc, int rows, int n, bool accumulate)
+    private static void StoreEdge<V>(float* tile, int width, float* c, nint ldc, int rows, int n, bool accumulate) where V : struct, IVector<V>
     {
-        for (var i = 0; i < rows; i++, tile += stride, c += ldc)
+        for (var i = 0; i < rows; i++, tile += width, c += ldc)
         {
-            var j = 0;
-            for (; j <= n - 8; j += 8)
+            if (accumulate) Loop.Run<V, Adding>(new Adding(c, tile), 0, n);
+            else Loop.Run<V, Copying>(new Copying(c, tile), 0, n);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Rows<V, W>(float** a, nint segments, nint segmentStride, nint length, float* b, float* c, nint ldc, float* from, nint fromStride)
+        where V : struct, IVector<V>
+        where W : struct, IWidth
+    {
+        V c0a = default, c1a = default, c2a = default, c3a = default, c4a = default, c5a = default, c6a = default, c7a = default;
+        V c0b = default, c1b = default, c2b = default, c3b = default, c4b = default, c5b = default, c6b = default, c7b = default;
+        float* a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3], a4 = a[4], a5 = a[5], a6 = V.TileRows == 8 ? a[6] : null, a7 = V.TileRows == 8 ? a[7] : null;
+        if (from != null)
+        {
+            Load<V, W>(from + 0 * fromStride, out c0a, out c0b);
+            Load<V, W>(from + 1 * fromStride, out c1a, out c1b);
+            Load<V, W>(from + 2 * fromStride, out c2a, out c2b);
+            Load<V, W>(from + 3 * fromStride, out c3a, out c3b);
+            Load<V, W>(from + 4 * fromStride, out c4a, out c4b);
+            Load<V, W>(from + 5 * fromStride, out c5a, out c5b);
+            if (V.TileRows == 8)
             {
-                var v = Vector256.Load(tile + j);
-                (accumulate ? v + Vector256.Load(c + j) : v).Store(c + j);
+                Load<V, W>(from + 6 * fromStride, out c6a, out c6b);
+                Load<V, W>(from + 7 * fromStride, out c7a, out c7b);
             }
-            for (; j < n; j++) c[j] = accumulate ? c[j] + tile[j] : tile[j];
         }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Rows8x32(float** a, nint segments, nint segmentStride, nint length, float* b, float* c, nint ldc, bool accumulate)
-    {
-        Vector512<float> c0a = default, c1a = default, c2a = default, c3a = default, c4a = default, c5a = default, c6a = default, c7a = default;
-        Vector512<float> c0b = default, c1b = default, c2b = default, c3b = default, c4b = default, c5b = default, c6b = default, c7b = default;
-        float* a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3], a4 = a[4], a5 = a[5], a6 = a[6], a7 = a[7];
         nint start = 0;
         do
         {
             nint k = start, end = start + length;
             do
             {
-                var ba = Vector512.Load(b);
-                var bb = Vector512.Load(b + 16);
-                var x0 = Vector512.Create(a0[k]);
-                c0a = Vector512.FusedMultiplyAdd(x0, ba, c0a);
-                c0b = Vector512.FusedMultiplyAdd(x0, bb, c0b);
-                var x1 = Vector512.Create(a1[k]);
-                c1a = Vector512.FusedMultiplyAdd(x1, ba, c1a);
-                c1b = Vector512.FusedMultiplyAdd(x1, bb, c1b);
-                var x2 = Vector512.Create(a2[k]);
-                c2a = Vector512.FusedMultiplyAdd(x2, ba, c2a);
-                c2b = Vector512.FusedMultiplyAdd(x2, bb, c2b);
-                var x3 = Vector512.Create(a3[k]);
-                c3a = Vector512.FusedMultiplyAdd(x3, ba, c3a);
-                c3b = Vector512.FusedMultiplyAdd(x3, bb, c3b);
-                var x4 = Vector512.Create(a4[k]);
-                c4a = Vector512.FusedMultiplyAdd(x4, ba, c4a);
-                c4b = Vector512.FusedMultiplyAdd(x4, bb, c4b);
-                var x5 = Vector512.Create(a5[k]);
-                c5a = Vector512.FusedMultiplyAdd(x5, ba, c5a);
-                c5b = Vector512.FusedMultiplyAdd(x5, bb, c5b);
-                var x6 = Vector512.Create(a6[k]);
-                c6a = Vector512.FusedMultiplyAdd(x6, ba, c6a);
-                c6b = Vector512.FusedMultiplyAdd(x6, bb, c6b);
-                var x7 = Vector512.Create(a7[k]);
-                c7a = Vector512.FusedMultiplyAdd(x7, ba, c7a);
-                c7b = Vector512.FusedMultiplyAdd(x7, bb, c7b);
-                b += 32;
+                var ba = V.Load(b);
+                var bb = W.IsTwo ? V.Load(b + V.Count) : default;
+                var x0 = V.Create(a0[k]);
+                c0a = V.Fma(x0, ba, c0a);
+                if (W.IsTwo) c0b = V.Fma(x0, bb, c0b);
+                var x1 = V.Create(a1[k]);
+                c1a = V.Fma(x1, ba, c1a);
+                if (W.IsTwo) c1b = V.Fma(x1, bb, c1b);
+                var x2 = V.Create(a2[k]);
+                c2a = V.Fma(x2, ba, c2a);
+                if (W.IsTwo) c2b = V.Fma(x2, bb, c2b);
+                var x3 = V.Create(a3[k]);
+                c3a = V.Fma(x3, ba, c3a);
+                if (W.IsTwo) c3b = V.Fma(x3, bb, c3b);
+                var x4 = V.Create(a4[k]);
+                c4a = V.Fma(x4, ba, c4a);
+                if (W.IsTwo) c4b = V.Fma(x4, bb, c4b);
+                var x5 = V.Create(a5[k]);
+                c5a = V.Fma(x5, ba, c5a);
+                if (W.IsTwo) c5b = V.Fma(x5, bb, c5b);
+                if (V.TileRows == 8)
+                {
+                    var x6 = V.Create(a6[k]);
+                    c6a = V.Fma(x6, ba, c6a);
+                    if (W.IsTwo) c6b = V.Fma(x6, bb, c6b);
+                    var x7 = V.Create(a7[k]);
+                    c7a = V.Fma(x7, ba, c7a);
+                    if (W.IsTwo) c7b = V.Fma(x7, bb, c7b);
+                }
+                b += W.IsTwo ? 2 * V.Count : V.Count;
             } while (++k != end);
             start += segmentStride;
         } while (--segments != 0);
-        if (accumulate)
+        Store<V, W>(c + 0 * ldc, c0a, c0b);
+        Store<V, W>(c + 1 * ldc, c1a, c1b);
+        Store<V, W>(c + 2 * ldc, c2a, c2b);
+        Store<V, W>(c + 3 * ldc, c3a, c3b);
+        Store<V, W>(c + 4 * ldc, c4a, c4b);
+        Store<V, W>(c + 5 * ldc, c5a, c5b);
+        if (V.TileRows == 8)
         {
-            (c0a + Vector512.Load(c + 0 * ldc)).Store(c + 0 * ldc);
-            (c0b + Vector512.Load(c + 0 * ldc + 16)).Store(c + 0 * ldc + 16);
-            (c1a + Vector512.Load(c + 1 * ldc)).Store(c + 1 * ldc);
-            (c1b + Vector512.Load(c + 1 * ldc + 16)).Store(c + 1 * ldc + 16);
-            (c2a + Vector512.Load(c + 2 * ldc)).Store(c + 2 * ldc);
-            (c2b + Vector512.Load(c + 2 * ldc + 16)).Store(c + 2 * ldc + 16);
-            (c3a + Vector512.Load(c + 3 * ldc)).Store(c + 3 * ldc);
-            (c3b + Vector512.Load(c + 3 * ldc + 16)).Store(c + 3 * ldc + 16);
-            (c4a + Vector512.Load(c + 4 * ldc)).Store(c + 4 * ldc);
-            (c4b + Vector512.Load(c + 4 * ldc + 16)).Store(c + 4 * ldc + 16);
-            (c5a + Vector512.Load(c + 5 * ldc)).Store(c + 5 * ldc);
-            (c5b + Vector512.Load(c + 5 * ldc + 16)).Store(c + 5 * ldc + 16);
-            (c6a + Vector512.Load(c + 6 * ldc)).Store(c + 6 * ldc);
-            (c6b + Vector512.Load(c + 6 * ldc + 16)).Store(c + 6 * ldc + 16);
-            (c7a + Vector512.Load(c + 7 * ldc)).Store(c + 7 * ldc);
-            (c7b + Vector512.Load(c + 7 * ldc + 16)).Store(c + 7 * ldc + 16);
-        }
-        else
-        {
-            c0a.Store(c + 0 * ldc);
-            c0b.Store(c + 0 * ldc + 16);
-            c1a.Store(c + 1 * ldc);
-            c1b.Store(c + 1 * ldc + 16);
-            c2a.Store(c + 2 * ldc);
-            c2b.Store(c + 2 * ldc + 16);
-            c3a.Store(c + 3 * ldc);
-            c3b.Store(c + 3 * ldc + 16);
-            c4a.Store(c + 4 * ldc);
-            c4b.Store(c + 4 * ldc + 16);
-            c5a.Store(c + 5 * ldc);
-            c5b.Store(c + 5 * ldc + 16);
-            c6a.Store(c + 6 * ldc);
-            c6b.Store(c + 6 * ldc + 16);
-            c7a.Store(c + 7 * ldc);
-            c7b.Store(c + 7 * ldc + 16);
+            Store<V, W>(c + 6 * ldc, c6a, c6b);
+            Store<V, W>(c + 7 * ldc, c7a, c7b);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Rows8x16(float** a, nint segments, nint segmentStride, nint length, float* b, float* c, nint ldc, bool accumulate)
+    private static void Outer<V, W>(float* a, nint aStep, nint aSegment, float* b, nint bStep, nint bSegment, nint segments, nint count, float* c, nint ldc, float* from)
+        where V : struct, IVector<V>
+        where W : struct, IWidth
     {
-        Vector512<float> c0a = default, c1a = default, c2a = default, c3a = default, c4a = default, c5a = default, c6a = default, c7a = default;
-        float* a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3], a4 = a[4], a5 = a[5], a6 = a[6], a7 = a[7];
-        nint start = 0;
-        do
+        V c0a = default, c1a = default, c2a = default, c3a = default, c4a = default, c5a = default, c6a = default, c7a = default;
+        V c0b = default, c1b = default, c2b = default, c3b = default, c4b = default, c5b = default, c6b = default, c7b = default;
+        if (from != null)
         {
-            nint k = start, end = start + length;
-            do
+            Load<V, W>(from + 0 * ldc, out c0a, out c0b);
+            Load<V, W>(from + 1 * ldc, out c1a, out c1b);
+            Load<V, W>(from + 2 * ldc, out c2a, out c2b);
+            Load<V, W>(from + 3 * ldc, out c3a, out c3b);
+            Load<V, W>(from + 4 * ldc, out c4a, out c4b);
+            Load<V, W>(from + 5 * ldc, out c5a, out c5b);
+            if (V.TileRows == 8)
             {
-                var ba = Vector512.Load(b);
-                var x0 = Vector512.Create(a0[k]);
-                c0a = Vector512.FusedMultiplyAdd(x0, ba, c0a);
-                var x1 = Vector512.Create(a1[k]);
-                c1a = Vector512.FusedMultiplyAdd(x1, ba, c1a);
-                var x2 = Vector512.Create(a2[k]);
-                c2a = Vector512.FusedMultiplyAdd(x2, ba, c2a);
-                var x3 = Vector512.Create(a3[k]);
-                c3a = Vector512.FusedMultiplyAdd(x3, ba, c3a);
-                var x4 = Vector512.Create(a4[k]);
-                c4a = Vector512.FusedMultiplyAdd(x4, ba, c4a);
-                var x5 = Vector512.Create(a5[k]);
-                c5a = Vector512.FusedMultiplyAdd(x5, ba, c5a);
-                var x6 = Vector512.Create(a6[k]);
-                c6a = Vector512.FusedMultiplyAdd(x6, ba, c6a);
-                var x7 = Vector512.Create(a7[k]);
-                c7a = Vector512.FusedMultiplyAdd(x7, ba, c7a);
-                b += 16;
-            } while (++k != end);
-            start += segmentStride;
-        } while (--segments != 0);
-        if (accumulate)
-        {
-            (c0a + Vector512.Load(c + 0 * ldc)).Store(c + 0 * ldc);
-            (c1a + Vector512.Load(c + 1 * ldc)).Store(c + 1 * ldc);
-            (c2a + Vector512.Load(c + 2 * ldc)).Store(c + 2 * ldc);
-            (c3a + Vector512.Load(c + 3 * ldc)).Store(c + 3 * ldc);
-            (c4a + Vector512.Load(c + 4 * ldc)).Store(c + 4 * ldc);
-            (c5a + Vector512.Load(c + 5 * ldc)).Store(c + 5 * ldc);
-            (c6a + Vector512.Load(c + 6 * ldc)).Store(c + 6 * ldc);
-            (c7a + Vector512.Load(c + 7 * ldc)).Store(c + 7 * ldc);
+                Load<V, W>(from + 6 * ldc, out c6a, out c6b);
+                Load<V, W>(from + 7 * ldc, out c7a, out c7b);
+            }
         }
-        else
-        {
-            c0a.Store(c + 0 * ldc);
-            c1a.Store(c + 1 * ldc);
-            c2a.Store(c + 2 * ldc);
-            c3a.Store(c + 3 * ldc);
-            c4a.Store(c + 4 * ldc);
-            c5a.Store(c + 5 * ldc);
-            c6a.Store(c + 6 * ldc);
-            c7a.Store(c + 7 * ldc);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Outer8x32(float* a, nint aStep, nint aSegment, float* b, nint bStep, nint bSegment, nint segments, nint count, float* c, nint ldc, bool accumulate)
-    {
-        Vector512<float> c0a = default, c1a = default, c2a = default, c3a = default, c4a = default, c5a = default, c6a = default, c7a = default;
-        Vector512<float> c0b = default, c1b = default, c2b = default, c3b = default, c4b = default, c5b = default, c6b = default, c7b = default;
         do
         {
             float* p = a, q = b;
             var left = count;
             do
             {
-                var ba = Vector512.Load(q);
-                var bb = Vector512.Load(q + 16);
-                var x0 = Vector512.Create(p[0]);
-                c0a = Vector512.FusedMultiplyAdd(x0, ba, c0a);
-                c0b = Vector512.FusedMultiplyAdd(x0, bb, c0b);
-                var x1 = Vector512.Create(p[1]);
-                c1a = Vector512.FusedMultiplyAdd(x1, ba, c1a);
-                c1b = Vector512.FusedMultiplyAdd(x1, bb, c1b);
-                var x2 = Vector512.Create(p[2]);
-                c2a = Vector512.FusedMultiplyAdd(x2, ba, c2a);
-                c2b = Vector512.FusedMultiplyAdd(x2, bb, c2b);
-                var x3 = Vector512.Create(p[3]);
-                c3a = Vector512.FusedMultiplyAdd(x3, ba, c3a);
-                c3b = Vector512.FusedMultiplyAdd(x3, bb, c3b);
-                var x4 = Vector512.Create(p[4]);
-                c4a = Vector512.FusedMultiplyAdd(x4, ba, c4a);
-                c4b = Vector512.FusedMultiplyAdd(x4, bb, c4b);
-                var x5 = Vector512.Create(p[5]);
-                c5a = Vector512.FusedMultiplyAdd(x5, ba, c5a);
-                c5b = Vector512.FusedMultiplyAdd(x5, bb, c5b);
-                var x6 = Vector512.Create(p[6]);
-                c6a = Vector512.FusedMultiplyAdd(x6, ba, c6a);
-                c6b = Vector512.FusedMultiplyAdd(x6, bb, c6b);
-                var x7 = Vector512.Create(p[7]);
-                c7a = Vector512.FusedMultiplyAdd(x7, ba, c7a);
-                c7b = Vector512.FusedMultiplyAdd(x7, bb, c7b);
+                var ba = V.Load(q);
+                var bb = W.IsTwo ? V.Load(q + V.Count) : default;
+                var x0 = V.Create(p[0]);
+                c0a = V.Fma(x0, ba, c0a);
+                if (W.IsTwo) c0b = V.Fma(x0, bb, c0b);
+                var x1 = V.Create(p[1]);
+                c1a = V.Fma(x1, ba, c1a);
+                if (W.IsTwo) c1b = V.Fma(x1, bb, c1b);
+                var x2 = V.Create(p[2]);
+                c2a = V.Fma(x2, ba, c2a);
+                if (W.IsTwo) c2b = V.Fma(x2, bb, c2b);
+                var x3 = V.Create(p[3]);
+                c3a = V.Fma(x3, ba, c3a);
+                if (W.IsTwo) c3b = V.Fma(x3, bb, c3b);
+                var x4 = V.Create(p[4]);
+                c4a = V.Fma(x4, ba, c4a);
+                if (W.IsTwo) c4b = V.Fma(x4, bb, c4b);
+                var x5 = V.Create(p[5]);
+                c5a = V.Fma(x5, ba, c5a);
+                if (W.IsTwo) c5b = V.Fma(x5, bb, c5b);
+                if (V.TileRows == 8)
+                {
+                    var x6 = V.Create(p[6]);
+                    c6a = V.Fma(x6, ba, c6a);
+                    if (W.IsTwo) c6b = V.Fma(x6, bb, c6b);
+                    var x7 = V.Create(p[7]);
+                    c7a = V.Fma(x7, ba, c7a);
+                    if (W.IsTwo) c7b = V.Fma(x7, bb, c7b);
+                }
                 p += aStep;
                 q += bStep;
             } while (--left != 0);
             a += aSegment;
             b += bSegment;
         } while (--segments != 0);
-        if (accumulate)
+        Store<V, W>(c + 0 * ldc, c0a, c0b);
+        Store<V, W>(c + 1 * ldc, c1a, c1b);
+        Store<V, W>(c + 2 * ldc, c2a, c2b);
+        Store<V, W>(c + 3 * ldc, c3a, c3b);
+        Store<V, W>(c + 4 * ldc, c4a, c4b);
+        Store<V, W>(c + 5 * ldc, c5a, c5b);
+        if (V.TileRows == 8)
         {
-            (c0a + Vector512.Load(c + 0 * ldc)).Store(c + 0 * ldc);
-            (c0b + Vector512.Load(c + 0 * ldc + 16)).Store(c + 0 * ldc + 16);
-            (c1a + Vector512.Load(c + 1 * ldc)).Store(c + 1 * ldc);
-            (c1b + Vector512.Load(c + 1 * ldc + 16)).Store(c + 1 * ldc + 16);
-            (c2a + Vector512.Load(c + 2 * ldc)).Store(c + 2 * ldc);
-            (c2b + Vector512.Load(c + 2 * ldc + 16)).Store(c + 2 * ldc + 16);
-            (c3a + Vector512.Load(c + 3 * ldc)).Store(c + 3 * ldc);
-            (c3b + Vector512.Load(c + 3 * ldc + 16)).Store(c + 3 * ldc + 16);
-            (c4a + Vector512.Load(c + 4 * ldc)).Store(c + 4 * ldc);
-            (c4b + Vector512.Load(c + 4 * ldc + 16)).Store(c + 4 * ldc + 16);
-            (c5a + Vector512.Load(c + 5 * ldc)).Store(c + 5 * ldc);
-            (c5b + Vector512.Load(c + 5 * ldc + 16)).Store(c + 5 * ldc + 16);
-            (c6a + Vector512.Load(c + 6 * ldc)).Store(c + 6 * ldc);
-            (c6b + Vector512.Load(c + 6 * ldc + 16)).Store(c + 6 * ldc + 16);
-            (c7a + Vector512.Load(c + 7 * ldc)).Store(c + 7 * ldc);
-            (c7b + Vector512.Load(c + 7 * ldc + 16)).Store(c + 7 * ldc + 16);
-        }
-        else
-        {
-            c0a.Store(c + 0 * ldc);
-            c0b.Store(c + 0 * ldc + 16);
-            c1a.Store(c + 1 * ldc);
-            c1b.Store(c + 1 * ldc + 16);
-            c2a.Store(c + 2 * ldc);
-            c2b.Store(c + 2 * ldc + 16);
-            c3a.Store(c + 3 * ldc);
-            c3b.Store(c + 3 * ldc + 16);
-            c4a.Store(c + 4 * ldc);
-            c4b.Store(c + 4 * ldc + 16);
-            c5a.Store(c + 5 * ldc);
-            c5b.Store(c + 5 * ldc + 16);
-            c6a.Store(c + 6 * ldc);
-            c6b.Store(c + 6 * ldc + 16);
-            c7a.Store(c + 7 * ldc);
-            c7b.Store(c + 7 * ldc + 16);
+            Store<V, W>(c + 6 * ldc, c6a, c6b);
+            Store<V, W>(c + 7 * ldc, c7a, c7b);
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Outer8x16(float* a, nint aStep, nint aSegment, float* b, nint bStep, nint bSegment, nint segments, nint count, float* c, nint ldc, bool accumulate)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Load<V, W>(float* p, out V a, out V b)
+        where V : struct, IVector<V>
+        where W : struct, IWidth
     {
-        Vector512<float> c0a = default, c1a = default, c2a = default, c3a = default, c4a = default, c5a = default, c6a = default, c7a = default;
-        do
-        {
-            float* p = a, q = b;
-            var left = count;
-            do
-            {
-                var ba = Vector512.Load(q);
-                var x0 = Vector512.Create(p[0]);
-                c0a = Vector512.FusedMultiplyAdd(x0, ba, c0a);
-                var x1 = Vector512.Create(p[1]);
-                c1a = Vector512.FusedMultiplyAdd(x1, ba, c1a);
-                var x2 = Vector512.Create(p[2]);
-                c2a = Vector512.FusedMultiplyAdd(x2, ba, c2a);
-                var x3 = Vector512.Create(p[3]);
-                c3a = Vector512.FusedMultiplyAdd(x3, ba, c3a);
-                var x4 = Vector512.Create(p[4]);
-                c4a = Vector512.FusedMultiplyAdd(x4, ba, c4a);
-                var x5 = Vector512.Create(p[5]);
-                c5a = Vector512.FusedMultiplyAdd(x5, ba, c5a);
-                var x6 = Vector512.Create(p[6]);
-                c6a = Vector512.FusedMultiplyAdd(x6, ba, c6a);
-                var x7 = Vector512.Create(p[7]);
-                c7a = Vector512.FusedMultiplyAdd(x7, ba, c7a);
-                p += aStep;
-                q += bStep;
-            } while (--left != 0);
-            a += aSegment;
-            b += bSegment;
-        } while (--segments != 0);
-        if (accumulate)
-        {
-            (c0a + Vector512.Load(c + 0 * ldc)).Store(c + 0 * ldc);
-            (c1a + Vector512.Load(c + 1 * ldc)).Store(c + 1 * ldc);
-            (c2a + Vector512.Load(c + 2 * ldc)).Store(c + 2 * ldc);
-            (c3a + Vector512.Load(c + 3 * ldc)).Store(c + 3 * ldc);
-            (c4a + Vector512.Load(c + 4 * ldc)).Store(c + 4 * ldc);
-            (c5a + Vector512.Load(c + 5 * ldc)).Store(c + 5 * ldc);
-            (c6a + Vector512.Load(c + 6 * ldc)).Store(c + 6 * ldc);
-            (c7a + Vector512.Load(c + 7 * ldc)).Store(c + 7 * ldc);
-        }
-        else
-        {
-            c0a.Store(c + 0 * ldc);
-            c1a.Store(c + 1 * ldc);
-            c2a.Store(c + 2 * ldc);
-            c3a.Store(c + 3 * ldc);
-            c4a.Store(c + 4 * ldc);
-            c5a.Store(c + 5 * ldc);
-            c6a.Store(c + 6 * ldc);
-            c7a.Store(c + 7 * ldc);
-        }
+        a = V.Load(p);
+        b = W.IsTwo ? V.Load(p + V.Count) : default;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store<V, W>(float* p, V a, V b)
+        where V : struct, IVector<V>
+        where W : struct, IWidth
+    {
+        a.Store(p);
+        if (W.IsTwo) b.Store(p + V.Count);
+    }
+
+    private readonly struct Copying(float* to, float* from) : ILoop
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => V.Load(from + i).Store(to + i);
+    }
+
+    private readonly struct Adding(float* to, float* from) : ILoop
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => (V.Load(to + i) + V.Load(from + i)).Store(to + i);
+    }
+
+    /// <summary>Whether a tile is two vectors wide or one: a type, so that it is a constant to the JIT.</summary>
+    private interface IWidth
+    {
+        static abstract bool IsTwo { get; }
+    }
+
+    private readonly struct One : IWidth
+    {
+        public static bool IsTwo => false;
+    }
+
+    private readonly struct Two : IWidth
+    {
+        public static bool IsTwo => true;
     }
 }

@@ -35,6 +35,24 @@ public class Conv2dTests
         Check.Close(dw, tw.Grad!.ToArray(), 2e-5, "weight gradient");
     }
 
+    /// <summary>Pictures and filters stored as BF16: sums stay F32, so only the inputs' and the results' rounding is seen.</summary>
+    [Theory, OnEachDevice("2x5x4x3x3x3x5x1x1", "2x7x6x3x3x3x4x2x1", "1x4x4x2x1x1x3x1x0", "1x6x5x2x3x2x17x1x0")]
+    public void Matches_in_BF16(string device, int[] q)
+    {
+        using var d = Devices.Open(device);
+        var s = Geometry(q);
+        Check.Op(d, t => Ops.Conv2d(t[0], t[1], t[2], s.Stride, s.Padding), v => Forward(v[0], v[1], v[2], s),
+            [Input.Normal(new(s.N, s.H, s.W, s.C), 1).BF16, Input.Normal(new(s.R, s.S, s.C, s.K), 2).BF16, Input.Normal(new(s.K), 3)], 3e-5);
+    }
+
+    [Theory, OnEachDevice]
+    public void Transposed_matches_in_BF16(string device)
+    {
+        using var d = Devices.Open(device);
+        Check.Op(d, t => Ops.ConvTranspose2d(t[0], t[1], t[2], 2, 1, 1), v => Scatter(v[0], v[1], v[2], 2, 3, 4, 3, 3, 3, 5, 2, 1, 6, 8),
+            [Input.Normal(new(2, 3, 4, 3), 1).BF16, Input.Normal(new(3, 3, 5, 3), 2).BF16, Input.Normal(new(5), 3)], 3e-5);
+    }
+
     // n hi wi k r s c stride padding extra
     [Theory, OnEachDevice("2x3x4x3x3x3x5x2x1x1", "1x4x3x2x3x3x2x1x1x0", "2x3x3x4x2x2x3x2x0x0", "1x3x2x2x1x1x3x2x0x1", "2x6x3x20x3x3x18x2x1x1")]
     public void Transposed_matches_the_formula_and_its_differences(string device, int[] q)

@@ -20,6 +20,36 @@ public class MatMulTests
             }
     }
 
+    /// <summary>Operands and result stored as BF16; a sum over more than one K block is kept in F32 between them.</summary>
+    [Theory, OnEachDevice("7x5x3", "9x33x17", "3x65x300", "70x34x260")]
+    public void Matches_in_BF16(string device, int[] mnk)
+    {
+        using var d = Devices.Open(device);
+        var (m, n, k) = (mnk[0], mnk[1], mnk[2]);
+        foreach (var ta in new[] { false, true })
+            foreach (var tb in new[] { false, true })
+            {
+                var (a, b) = (Input.Normal(ta ? new(k, m) : new(m, k), 1).BF16, Input.Normal(tb ? new(n, k) : new(k, n), 2).BF16);
+                if (m * n * k > 5000) (a, b) = (a.Fixed, b.Fixed);
+                Check.Op(d, t => Ops.MatMul(t[0], t[1], ta, tb), x => Product(x[0], x[1], 1, m, n, k, ta, tb), [a, b]);
+            }
+    }
+
+    [Theory, OnEachDevice("5x7x3", "33x20x18")]
+    public void Linear_matches_in_BF16(string device, int[] s)
+    {
+        using var d = Devices.Open(device);
+        var (rows, nIn, nOut) = (s[0], s[1], s[2]);
+        Check.Op(d, t => Ops.Linear(t[0], t[1], t[2]),
+            v =>
+            {
+                var y = Product(v[0], v[1], 1, rows, nOut, nIn, false, true);
+                for (var i = 0; i < y.Length; i++) y[i] += v[2][i % nOut];
+                return y;
+            },
+            [Input.Normal(new(rows, nIn), 1).BF16, Input.Normal(new(nOut, nIn), 2).BF16, Input.Normal(new(nOut), 3)]);
+    }
+
     [Theory, OnEachDevice("2x3x5x4", "3x9x17x8")]
     public void Matches_in_batches(string device, int[] s)
     {

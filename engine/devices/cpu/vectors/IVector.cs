@@ -11,6 +11,12 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
     /// <summary>Lanes; a constant to the JIT.</summary>
     static abstract int Count { get; }
 
+    /// <summary>
+    /// Rows of a product's tile two vectors wide whose sums the registers hold: 8 where there are 32 registers (AVX-512),
+    /// 6 where there are 16. A constant to the JIT.
+    /// </summary>
+    static abstract int TileRows { get; }
+
     static abstract V Create(float x);
 
     static abstract V Load(float* p);

@@ -30,6 +30,24 @@ internal static unsafe class Rows
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T> => Loop.Run<V, AddLoop<T>>(new AddLoop<T>(sum, x), 0, n);
 
+    /// <summary>to = x as F32.</summary>
+    public static void Widen<V, T>(float* to, T* x, long n)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        if (typeof(T) == typeof(F32)) new ReadOnlySpan<float>(x, (int)n).CopyTo(new Span<float>(to, (int)n));
+        else Loop.Run<V, Widening<T>>(new Widening<T>(to, x), 0, n);
+    }
+
+    /// <summary>to = x, rounded to what is stored.</summary>
+    public static void Round<V, T>(T* to, float* x, long n)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        if (typeof(T) == typeof(F32)) new ReadOnlySpan<float>(x, (int)n).CopyTo(new Span<float>(to, (int)n));
+        else Loop.Run<V, Rounding<T>>(new Rounding<T>(to, x), 0, n);
+    }
+
     private readonly struct Plain<T>(T* x) : ITerm where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -56,5 +74,17 @@ internal static unsafe class Rows
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void At<V>(long i) where V : struct, IVector<V> => (V.Load(sum + i) + T.Load<V>(x + i)).Store(sum + i);
+    }
+
+    private readonly struct Widening<T>(float* to, T* x) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Load<V>(x + i).Store(to + i);
+    }
+
+    private readonly struct Rounding<T>(T* to, float* x) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(V.Load(x + i), to + i);
     }
 }

@@ -14,6 +14,12 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
         get => 1;
     }
 
+    public static int TileRows
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 6;
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec1 Create(float x) => new(x);
 

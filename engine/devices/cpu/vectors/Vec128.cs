@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Plip.Engine;
 
@@ -12,6 +13,12 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => 4;
+    }
+
+    public static int TileRows
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 6;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -105,5 +112,24 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     {
         var pairs = Vector128.Max(a._v, Vector128.Shuffle(a._v, Vector128.Create(2, 3, 0, 1)));
         return MathF.Max(pairs[0], pairs[1]);
+    }
+
+    /// <summary>Four rows become four columns.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Transpose(ref Vec128 a, ref Vec128 b, ref Vec128 c, ref Vec128 d)
+    {
+        if (Sse.IsSupported)
+        {
+            Vector128<float> ab = Sse.UnpackLow(a._v, b._v), cd = Sse.UnpackLow(c._v, d._v);
+            Vector128<float> abHigh = Sse.UnpackHigh(a._v, b._v), cdHigh = Sse.UnpackHigh(c._v, d._v);
+            (a, b) = (new(Sse.MoveLowToHigh(ab, cd)), new(Sse.MoveHighToLow(cd, ab)));
+            (c, d) = (new(Sse.MoveLowToHigh(abHigh, cdHigh)), new(Sse.MoveHighToLow(cdHigh, abHigh)));
+            return;
+        }
+        var (p, q, r, t) = (a._v, b._v, c._v, d._v);
+        a = new(Vector128.Create(p[0], q[0], r[0], t[0]));
+        b = new(Vector128.Create(p[1], q[1], r[1], t[1]));
+        c = new(Vector128.Create(p[2], q[2], r[2], t[2]));
+        d = new(Vector128.Create(p[3], q[3], r[3], t[3]));
     }
 }

@@ -15,6 +15,12 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
         get => 8;
     }
 
+    public static int TileRows
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 6;
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec256 Create(float x) => new(Vector256.Create(x));
 

@@ -15,6 +15,12 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
         get => 16;
     }
 
+    public static int TileRows
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 8;
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec512 Create(float x) => new(Vector512.Create(x));
 
