@@ -82,7 +82,7 @@ file readonly unsafe struct ConvForward(Tensor y, Tensor x, Tensor w, Tensor? bi
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T> =>
-        Convolution<V, T>.Forward(cpu, x.At<T>(), s, w.At<T>(), bias == null ? null : bias.F32, y.At<T>());
+        Convolution.Forward<V, T>(cpu, x.At<T>(), s, w.At<T>(), bias == null ? null : bias.F32, y.At<T>());
 }
 
 file readonly unsafe struct ConvDataGradient(Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s, string name) : ICpuKernel
@@ -92,7 +92,7 @@ file readonly unsafe struct ConvDataGradient(Tensor dx, Tensor dy, Tensor w, Ten
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T> =>
-        Convolution<V, T>.DataGradient(cpu, dy.At<T>(), s, w.At<T>(), bias == null ? null : bias.F32, dx.At<T>());
+        Convolution.DataGradient<V, T>(cpu, dy.At<T>(), s, w.At<T>(), bias == null ? null : bias.F32, dx.At<T>());
 }
 
 file readonly unsafe struct ConvWeightGradient(Tensor dw, Tensor x, Tensor dy, ConvShape s, string name) : ICpuKernel
@@ -101,5 +101,5 @@ file readonly unsafe struct ConvWeightGradient(Tensor dw, Tensor x, Tensor dy, C
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => Convolution<V, T>.WeightGradient(cpu, x.At<T>(), s, dy.At<T>(), dw.F32);
+        where T : unmanaged, IElement<T> => Convolution.WeightGradient<V, T>(cpu, x.At<T>(), s, dy.At<T>(), dw.F32);
 }

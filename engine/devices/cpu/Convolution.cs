@@ -7,6 +7,40 @@ namespace Plip.Engine;
 /// The data gradient at stride s is s² convolutions of stride 1, one for each phase of the output; a transposed
 /// convolution is that same thing run forward. 1×1 filters at stride 1 are plain products.
 /// </summary>
+internal static unsafe class Convolution
+{
+    /// <summary>y (N, Ho, Wo, K) = x (N, H, W, C) ∗ w (R, S, C, K) + bias.</summary>
+    public static void Forward<V, T>(CpuDevice cpu, T* x, ConvShape s, T* w, float* bias, T* y)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        if (Wastes<V>(s.K)) Convolution<Vec256, T>.Forward(cpu, x, s, w, bias, y);
+        else Convolution<V, T>.Forward(cpu, x, s, w, bias, y);
+    }
+
+    /// <summary>dx (N, H, W, C) from dy (N, Ho, Wo, K); with a bias, the forward of a transposed convolution.</summary>
+    public static void DataGradient<V, T>(CpuDevice cpu, T* dy, ConvShape s, T* w, float* bias, T* dx)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        if (Wastes<V>(s.C)) Convolution<Vec256, T>.DataGradient(cpu, dy, s, w, bias, dx);
+        else Convolution<V, T>.DataGradient(cpu, dy, s, w, bias, dx);
+    }
+
+    /// <summary>dw (R, S, C, K), F32, from x (N, H, W, C) and dy (N, Ho, Wo, K).</summary>
+    public static void WeightGradient<V, T>(CpuDevice cpu, T* x, ConvShape s, T* dy, float* dw)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        if (Wastes<V>(s.K)) Convolution<Vec256, T>.WeightGradient(cpu, x, s, dy, dw);
+        else Convolution<V, T>.WeightGradient(cpu, x, s, dy, dw);
+    }
+
+    /// <summary>Eight channels or fewer leave half of a 512-bit vector empty; two 256-bit ones a cycle do the same work.</summary>
+    private static bool Wastes<V>(int channels) where V : struct, IVector<V> => V.Count == 16 && channels <= 8;
+}
+
+/// <summary>The same at one width.</summary>
 internal static unsafe class Convolution<V, T>
     where V : struct, IVector<V>
     where T : unmanaged, IElement<T>
@@ -16,7 +50,6 @@ internal static unsafe class Convolution<V, T>
     // A panel larger than this leaves L1 and crowds L2: take the filter rows one at a time and add.
     private const int PanelBytes = 128 * 1024;
 
-    /// <summary>y (N, Ho, Wo, K) = x (N, H, W, C) ∗ w (R, S, C, K) + bias.</summary>
     public static void Forward(CpuDevice cpu, T* x, ConvShape s, T* w, float* bias, T* y)
     {
         if (s.IsPointwise)
@@ -29,7 +62,6 @@ internal static unsafe class Convolution<V, T>
         Slide(cpu, padded, s.Stride, s.R, s.S, weights, bias, s.Ho, s.Wo, s.K, new Target(y, s.Ho, s.Wo, 0, 0, 1));
     }
 
-    /// <summary>dx (N, H, W, C) from dy (N, Ho, Wo, K); with a bias, the forward of a transposed convolution.</summary>
     public static void DataGradient(CpuDevice cpu, T* dy, ConvShape s, T* w, float* bias, T* dx)
     {
         if (s.IsPointwise)
@@ -46,7 +78,6 @@ internal static unsafe class Convolution<V, T>
             }
     }
 
-    /// <summary>dw (R, S, C, K), F32, from x (N, H, W, C) and dy (N, Ho, Wo, K).</summary>
     public static void WeightGradient(CpuDevice cpu, T* x, ConvShape s, T* dy, float* dw)
     {
         using var padded = PaddedPictures.Of<V, T>(cpu, x, s.N, s.H, s.W, s.C, -s.Padding, s.PaddedH, -s.Padding, s.PaddedW);
