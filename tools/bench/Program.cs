@@ -1,0 +1,3 @@
+using Plip.Bench;
+
+return BenchCommand.Run(args, new PeerRegistry());

@@ -1,0 +1,51 @@
+using Plip.Engine;
+
+namespace Plip.Bench;
+
+/// <summary>Convolutions of plip-rn50 at 256×128 and batch 8, and of plip-tiny at 96×48 and batch 64; each gradient on its own.</summary>
+internal static class ConvSpecs
+{
+    private static readonly Layer[] Layers =
+    [
+        new(8, 64, 32, 64, 64, 3), new(8, 32, 16, 128, 128, 3), new(8, 16, 8, 256, 256, 3), new(8, 8, 4, 512, 512, 3),
+        new(8, 8, 4, 512, 2048, 1), new(8, 64, 32, 256, 64, 1), new(8, 64, 32, 64, 256, 1),
+        new(8, 64, 32, 128, 128, 3, Stride: 2),
+        new(8, 256, 128, 3, 32, 3, Stride: 2), new(8, 128, 64, 32, 32, 3), new(8, 128, 64, 32, 64, 3),
+        new(64, 48, 24, 8, 16, 3), new(64, 24, 12, 16, 16, 3), new(64, 12, 6, 64, 64, 3), new(64, 6, 3, 128, 128, 3), new(64, 24, 12, 16, 64, 1),
+    ];
+
+    // The colorization decoder: 3×3, stride 2, padding 1, output padding 1. Height and width are the smaller side's.
+    private static readonly Layer[] Transposed = [new(8, 64, 32, 1024, 256, 3, Stride: 2), new(8, 128, 64, 256, 3, 3, Stride: 2)];
+
+    public static IEnumerable<OpSpec> All => Layers.SelectMany(Convolution).Concat(Transposed.SelectMany(Transpose));
+
+    private static IEnumerable<OpSpec> Convolution(Layer l)
+    {
+        var (ho, wo) = ((l.H + 2 * l.Padding - l.R) / l.Stride + 1, (l.W + 2 * l.Padding - l.R) / l.Stride + 1);
+        OpInput x = new(InputKind.Picture, l.N, l.H, l.W, l.From), w = new(InputKind.Filter, l.R, l.R, l.From, l.To) { Scale = 0.05f };
+        var stride = l.Stride > 1 ? FormattableString.Invariant($"/{l.Stride}") : "";
+        return Passes(new OpSpec(
+            "conv", "conv2d", FormattableString.Invariant($"{l.R}x{l.R}{stride} {l.From}->{l.To} {l.N}x{l.H}x{l.W}"), [x, w], Pass.Forward,
+            2.0 * l.N * ho * wo * l.To * w.Count / l.To, x.Bytes + w.Bytes + 4.0 * l.N * ho * wo * l.To,
+            t => Ops.Conv2d(t[0], t[1], null, l.Stride, l.Padding))
+        { Args = (l.Stride, l.Padding) });
+    }
+
+    private static IEnumerable<OpSpec> Transpose(Layer l)
+    {
+        // The filter of the convolution whose transpose it is: (R, S, to, from).
+        OpInput x = new(InputKind.Picture, l.N, l.H, l.W, l.From), w = new(InputKind.Filter, l.R, l.R, l.To, l.From) { Scale = 0.05f };
+        return Passes(new OpSpec(
+            "conv", "conv_transpose2d", FormattableString.Invariant($"{l.R}x{l.R}/{l.Stride} {l.From}->{l.To} {l.N}x{l.H}x{l.W}"), [x, w], Pass.Forward,
+            2.0 * l.N * l.H * l.W * w.Count, x.Bytes + w.Bytes + 4.0 * l.N * l.H * l.W * l.Stride * l.Stride * l.To,
+            t => Ops.ConvTranspose2d(t[0], t[1], null, l.Stride, l.Padding, outputPadding: 1))
+        { Args = (l.Stride, l.Padding) });
+    }
+
+    private static IEnumerable<OpSpec> Passes(OpSpec forward) => [forward, forward with { Pass = Pass.DataGradient }, forward with { Pass = Pass.WeightGradient }];
+
+    private sealed record Layer(int N, int H, int W, int From, int To, int R, int Stride = 1)
+    {
+        public int Padding => R / 2;
+    }
+}

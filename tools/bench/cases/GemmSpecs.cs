@@ -1,0 +1,30 @@
+using Plip.Engine;
+
+namespace Plip.Bench;
+
+/// <summary>Products C (m×n) = A·B with k terms: what linear layers (NT), their data gradients (NN) and weight gradients (TN) are.</summary>
+internal static class GemmSpecs
+{
+    // m×n×k: BERT-base over some 2048 tokens, a 1×1 convolution of ResNet-50 over 8 pictures, a small square, plip-tiny's linears.
+    private static readonly (int M, int N, int K)[] Large = [(2048, 768, 768), (2048, 3072, 768), (2048, 768, 3072), (16384, 256, 64), (256, 256, 256)];
+    private static readonly (int M, int N, int K)[] Tiny = [(1664, 64, 64), (1664, 256, 64), (1664, 64, 256), (64, 64, 512), (320, 2000, 64)];
+
+    public static IEnumerable<OpSpec> All =>
+    [
+        .. Large.SelectMany(s => new[] { Nn(s), Nt(s), Tn(s) }),
+        .. Tiny.SelectMany(s => new[] { Nt(s) }),
+    ];
+
+    private static OpSpec Nn((int M, int N, int K) s) => Spec("gemm_nn", s, [s.M, s.K], [s.K, s.N], t => Ops.MatMul(t[0], t[1]));
+
+    private static OpSpec Nt((int M, int N, int K) s) => Spec("gemm_nt", s, [s.M, s.K], [s.N, s.K], t => Ops.MatMul(t[0], t[1], transB: true));
+
+    private static OpSpec Tn((int M, int N, int K) s) => Spec("gemm_tn", s, [s.K, s.M], [s.K, s.N], t => Ops.MatMul(t[0], t[1], transA: true));
+
+    private static OpSpec Spec(string op, (int M, int N, int K) s, int[] a, int[] b, Func<Tensor[], Tensor> ours)
+    {
+        var (m, n, k) = ((double)s.M, (double)s.N, (double)s.K);
+        return new OpSpec("gemm", op, FormattableString.Invariant($"{s.M}x{s.N}x{s.K}"), [new OpInput(InputKind.Plain, a), new OpInput(InputKind.Plain, b)],
+            Pass.Forward, 2 * m * n * k, 4 * (m * k + k * n + m * n), ours);
+    }
+}

@@ -1,0 +1,57 @@
+using Plip.Engine;
+
+namespace Plip.Bench;
+
+/// <summary>
+/// Our side of an op case. Inputs live in an outer step. A forward runs in an inner step that records nothing; for a backward
+/// the forward is recorded first, not timed, under a scalar whose own backward hands over a fixed gradient for nothing.
+/// </summary>
+internal static class OpWork
+{
+    public static BenchCase Case(OpSpec spec) => new(spec.Group, spec.Name, spec.Flops, spec.Bytes, device => Make(device, spec));
+
+    private static Work Make(CpuDevice device, OpSpec spec)
+    {
+        var outer = device.BeginStep(recordGradients: false);
+        var inputs = spec.Inputs.Select((input, i) => Upload(device, input, i)).ToArray();
+        if (spec.Pass == Pass.Forward)
+            return new Work(() =>
+            {
+                using var step = device.BeginStep(recordGradients: false);
+                spec.Ours(inputs);
+            }, release: outer.Dispose);
+
+        var leaves = spec.Leaves;
+        var dy = Gradient(device, spec, inputs);
+        Step? recorded = null;
+        Tensor? loss = null;
+        return new Work(
+            () => loss!.Backward(),
+            () =>
+            {
+                recorded?.Dispose();
+                recorded = device.BeginStep();
+                // Views, for a leaf keeps its gradient and a second backward would add to it.
+                var x = inputs.Select((t, i) => leaves.Contains(i) ? Ops.Reshape(t, t.Shape.ToArray()).WithGrad() : t).ToArray();
+                var y = spec.Ours(x);
+                var given = Ops.Reshape(dy, dy.Shape.ToArray());
+                loss = Tape.Record(Tensor.Zeros(device, new Shape()), [y], _ => [given], op: "bench");
+            },
+            () =>
+            {
+                recorded?.Dispose();
+                outer.Dispose();
+            });
+    }
+
+    private static Tensor Gradient(CpuDevice device, OpSpec spec, Tensor[] inputs)
+    {
+        Shape shape;
+        using (device.BeginStep(recordGradients: false)) shape = spec.Ours(inputs).Shape;
+        return Tensor.From(device, Noise.Normal(shape.Count, 99), shape);
+    }
+
+    private static Tensor Upload(CpuDevice device, OpInput input, int index) => input.Kind is InputKind.Index or InputKind.Offsets
+        ? Tensor.From(device, Noise.Integers(input, index), new Shape(input.Shape))
+        : Tensor.From(device, Noise.Floats(input, index), new Shape(input.Shape));
+}

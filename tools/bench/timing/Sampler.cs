@@ -1,0 +1,79 @@
+using System.Diagnostics;
+
+namespace Plip.Bench;
+
+/// <summary>
+/// Takes times. A sample repeats the work until it has run for 2 ms and begins with a run that does not count, so that threads
+/// are awake and the caches hold this side's data and not the other's.
+/// </summary>
+internal sealed class Sampler(int repeats)
+{
+    private const double LeastSeconds = 2e-3, WarmSeconds = 0.3, LongSeconds = 1.0, LeadInSeconds = 0.05;
+    private const int WarmRuns = 40; // the runtime replaces what it compiled in haste after 30 calls
+
+    // LibTorch's OpenMP workers spin after a call before they sleep, and would take a core from ours.
+    private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(30);
+
+    /// <summary>Medians, in seconds, of ours and of the peer in turn.</summary>
+    /// <param name="ours">Ours.</param>
+    /// <param name="peer">The peer; null for ours alone.</param>
+    public (double Ours, double? Peer) Alternate(Work ours, Work? peer)
+    {
+        var expected = Warm(ours);
+        if (peer != null)
+        {
+            expected = Math.Max(expected, Warm(peer));
+            Thread.Sleep(Rest);
+        }
+        var count = expected >= LongSeconds ? Math.Min(repeats, Math.Max(3, repeats / 4)) : repeats;
+        var (mine, theirs) = (new double[count], new double[peer == null ? 0 : count]);
+        for (var i = 0; i < count; i++)
+        {
+            mine[i] = Sample(ours);
+            if (peer == null) continue;
+            theirs[i] = Sample(peer);
+            Thread.Sleep(Rest);
+        }
+        return (Floor.Median(mine), peer == null ? null : Floor.Median(theirs));
+    }
+
+    /// <summary>A quick median of a few samples, to choose between variants of a peer.</summary>
+    public double Quick(Work work)
+    {
+        Warm(work);
+        return Floor.Median(Enumerable.Range(0, Math.Min(3, repeats)).Select(_ => Sample(work)));
+    }
+
+    /// <summary>Runs until compiled code and pools have settled; the last run's seconds.</summary>
+    private static double Warm(Work work)
+    {
+        var begin = Stopwatch.GetTimestamp();
+        for (var runs = 1; ; runs++)
+        {
+            var last = Once(work);
+            var spent = Stopwatch.GetElapsedTime(begin).TotalSeconds;
+            if (runs >= 2 && (spent > 4 * WarmSeconds || (runs >= WarmRuns && spent > WarmSeconds))) return last;
+        }
+    }
+
+    private static double Sample(Work work)
+    {
+        var (total, runs) = (0.0, 0);
+        var first = Once(work);
+        if (first > LeadInSeconds) return first; // a run this long is its own lead-in
+        while (total < LeastSeconds)
+        {
+            total += Once(work);
+            runs++;
+        }
+        return total / runs;
+    }
+
+    private static double Once(Work work)
+    {
+        work.Prepare?.Invoke();
+        var begin = Stopwatch.GetTimestamp();
+        work.Run();
+        return Stopwatch.GetElapsedTime(begin).TotalSeconds;
+    }
+}
