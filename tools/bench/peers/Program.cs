@@ -1,0 +1,6 @@
+using Plip.Bench;
+using Plip.Bench.Peers;
+
+var peers = new PeerRegistry();
+LibTorch.Register(peers);
+return BenchCommand.Run(args, peers);
