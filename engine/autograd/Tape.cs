@@ -111,6 +111,7 @@ public sealed class Tape
             }
             else
             {
+                // The buffer's type is what counts: a parameter's BF16 copy gathers its gradient in F32, whatever type this one has.
                 Ops.AddInto(x.Grad, g);
                 g.Release();
             }

@@ -21,5 +21,5 @@ public sealed class Conv2d : Module
     public Parameter? Bias { get; }
 
     /// <summary>(N, H, W, C) → (N, Ho, Wo, K), Ho = ⌊(H + 2·padding − R)/stride⌋ + 1.</summary>
-    public Tensor Forward(Tensor x) => Ops.Conv2d(x, Weight.Value, Bias?.Value, _stride, _padding);
+    public Tensor Forward(Tensor x) => Ops.Conv2d(x, Weight.Compute, Bias?.Value, _stride, _padding);
 }

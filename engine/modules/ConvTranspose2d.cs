@@ -24,5 +24,5 @@ public sealed class ConvTranspose2d : Module
     public Parameter? Bias { get; }
 
     /// <summary>(N, H, W, In) → (N, Ho, Wo, Out), Ho = (H − 1)·stride − 2·padding + R + outputPadding.</summary>
-    public Tensor Forward(Tensor x) => Ops.ConvTranspose2d(x, Weight.Value, Bias?.Value, _stride, _padding, _outputPadding);
+    public Tensor Forward(Tensor x) => Ops.ConvTranspose2d(x, Weight.Compute, Bias?.Value, _stride, _padding, _outputPadding);
 }

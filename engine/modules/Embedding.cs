@@ -11,5 +11,5 @@ public sealed class Embedding : Module
     public Parameter Weight { get; }
 
     /// <summary>I32 ids (T) → rows (T, C).</summary>
-    public Tensor Forward(Tensor ids) => Ops.Embedding(Weight.Value, ids);
+    public Tensor Forward(Tensor ids) => Ops.Embedding(Weight.Compute, ids);
 }

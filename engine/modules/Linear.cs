@@ -18,5 +18,5 @@ public sealed class Linear : Module
     public Parameter? Bias { get; }
 
     /// <summary>(…, In) → (…, Out).</summary>
-    public Tensor Forward(Tensor x) => Ops.Linear(x, Weight.Value, Bias?.Value);
+    public Tensor Forward(Tensor x) => Ops.Linear(x, Weight.Compute, Bias?.Value);
 }

@@ -8,7 +8,7 @@ public sealed class Parameter
 {
     private readonly Module _owner;
     private readonly string _localName;
-    private Tensor? _value;
+    private Tensor? _value, _compute;
 
     internal Parameter(Module owner, string localName, Shape shape, Init init, ParameterLayout layout) =>
         (_owner, _localName, Shape, Init, Layout) = (owner, localName, shape, init, layout);
@@ -34,30 +34,38 @@ public sealed class Parameter
     /// <summary>True between <see cref="ParameterStore.Materialize"/> and the store's disposal.</summary>
     public bool IsMaterialized => _value != null;
 
-    /// <summary>The values, a leaf of the tape.</summary>
+    /// <summary>The values, F32: a leaf of the tape.</summary>
     /// <exception cref="InvalidOperationException">No store has materialised it.</exception>
     public Tensor Value => _value ?? throw new InvalidOperationException(
         $"parameter {Name} {Shape} has no memory: call ParameterStore.Materialize(device, model, …) first, and use it while the store lives");
+
+    /// <summary>
+    /// What a pass computes with: the BF16 copy of a matrix where the store keeps one (DESIGN 5), otherwise <see cref="Value"/>.
+    /// A leaf whose gradient is added to the same F32 <see cref="Grad"/>. Vectors (biases, γ, β) are always F32.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">No store has materialised it.</exception>
+    public Tensor Compute => _compute ?? Value;
 
     /// <summary>The gradient: a view of the store's flat gradient, which backward passes add to.</summary>
     /// <exception cref="InvalidOperationException">Not materialised, or frozen.</exception>
     public Tensor Grad => Value.Grad ?? throw new InvalidOperationException(
         $"parameter {Name} {Shape} has no gradient: it is frozen, or its store was made for inference");
 
-    internal void Attach(Tensor value, Tensor? grad)
+    internal void Attach(Tensor value, Tensor? grad, Tensor? compute)
     {
-        _value = value;
+        (_value, _compute) = (value, compute);
         Frozen = grad == null;
         if (grad == null) return;
-        value.WithGrad();
-        value.Grad = grad;
+        value.WithGrad().Grad = grad;
+        if (compute != null) compute.WithGrad().Grad = grad;
     }
 
     internal void Detach()
     {
         _value?.Grad?.Release("its parameter store was disposed");
         _value?.Release("its parameter store was disposed");
-        _value = null;
+        _compute?.Release("its parameter store was disposed");
+        (_value, _compute) = (null, null);
     }
 
     /// <summary>Name, stored shape and layout.</summary>

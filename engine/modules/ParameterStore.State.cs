@@ -37,6 +37,7 @@ public sealed partial class ParameterStore
             if (state.TryGet(name) is { } from && Same(parameter.PyTorchShape, from.Shape)) Fill(parameter, from);
         foreach (var (name, buffer) in _buffers)
             if (state.TryGet(name) is { } from && Same(buffer.Shape, from.Shape)) Fill(buffer, from);
+        RefreshCompute();
         return report;
 
         void Compare(string name, Shape shape, bool optional)

@@ -3,19 +3,20 @@ namespace Plip.Engine;
 /// <summary>
 /// The memory of a model (DESIGN 4): trainable parameters lie in one flat F32 buffer, ordered by group, their gradients
 /// in a second at the same offsets, frozen parameters in a third. Each <see cref="Parameter"/> is a view with a name, so one
-/// pass updates everything and one reduction gives the norm of the gradient. It belongs to no step; dispose it yourself.
+/// pass updates everything and one reduction gives the norm of the gradient. For mixed precision a copy in BF16 lies beside the
+/// values (DESIGN 5), which the optimiser writes in the same pass. It belongs to no step; dispose it yourself.
 /// </summary>
 public sealed partial class ParameterStore : IDisposable
 {
-    private const int Alignment = 16; // elements: 64 bytes, a cache line and a Vector512
+    private const int Alignment = 16; // elements: a cache line of F32, and a whole vector of any width
 
     private readonly (string Name, StateBuffer Buffer)[] _buffers;
     private readonly Tensor _frozen;
-    private readonly Tensor? _grads;
+    private readonly Tensor? _grads, _compute, _frozenCompute;
     private bool _disposed;
 
     private ParameterStore(
-        Device device, Module root, List<ParameterPlace> trainable, List<ParameterPlace> frozen, List<FlatRange> ranges, ulong? seed)
+        Device device, Module root, List<ParameterPlace> trainable, List<ParameterPlace> frozen, List<FlatRange> ranges, ulong? seed, DType computeType)
     {
         (Device, Root, Trainable, Ranges) = (device, root, trainable, ranges);
         Parameters = [.. root.NamedParameters()];
@@ -23,11 +24,17 @@ public sealed partial class ParameterStore : IDisposable
         Values = Tensor.Zeros(device, FlatShape(trainable), madeBy: "Materialize");
         _grads = trainable.Count > 0 ? Tensor.Zeros(device, Values.Shape, madeBy: "Materialize") : null;
         _frozen = Tensor.Zeros(device, FlatShape(frozen), madeBy: "Materialize");
-        foreach (var place in trainable) place.Parameter.Attach(place.In(Values), place.In(_grads!));
-        foreach (var place in frozen) place.Parameter.Attach(place.In(_frozen), null);
+        if (computeType != DType.F32)
+        {
+            _compute = Tensor.Zeros(device, Values.Shape, computeType, "Materialize");
+            _frozenCompute = Tensor.Zeros(device, _frozen.Shape, computeType, "Materialize");
+        }
+        foreach (var place in trainable) place.Parameter.Attach(place.In(Values), place.In(_grads!), place.CopyIn(_compute));
+        foreach (var place in frozen) place.Parameter.Attach(place.In(_frozen), null, place.CopyIn(_frozenCompute));
         foreach (var (_, buffer) in _buffers) buffer.Materialize(device);
         if (seed is { } s)
             foreach (var (name, parameter) in Parameters) Initialise(name, parameter, s);
+        RefreshCompute();
     }
 
     /// <summary>Where the model lives.</summary>
@@ -48,6 +55,15 @@ public sealed partial class ParameterStore : IDisposable
     /// <summary>All trainable parameters, flat, F32; zero in the gaps that align them.</summary>
     public Tensor Values { get; }
 
+    /// <summary>
+    /// The values as passes compute with them: a BF16 copy at the offsets of <see cref="Values"/>, or <see cref="Values"/> itself
+    /// where none was asked for. Optimisers write it with the values.
+    /// </summary>
+    public Tensor Compute => _compute ?? Values;
+
+    /// <summary>Bytes an update writes to the copy for each element.</summary>
+    internal int ComputeBytes => _compute?.DType.Size() ?? 0;
+
     /// <summary>All gradients, at the offsets of <see cref="Values"/>. Backward passes add to it: see <see cref="ZeroGrad"/>.</summary>
     /// <exception cref="InvalidOperationException">Nothing is trainable: all groups are frozen, or the store is for inference.</exception>
     public Tensor Grads => _grads ?? throw new InvalidOperationException("this store holds no gradients: nothing in it is trainable");
@@ -62,11 +78,17 @@ public sealed partial class ParameterStore : IDisposable
     /// <param name="seed">Seeds the initial values; null leaves parameters at zero, for a state that is loaded next.</param>
     /// <param name="groups">First match wins; null is one group of everything.</param>
     /// <param name="training">False for inference: no gradients, every parameter frozen.</param>
-    /// <exception cref="ArgumentException">A parameter that no group takes, or two of one name.</exception>
+    /// <param name="computeType">
+    /// BF16 keeps a copy of the parameters in it, which layers use for matrices (<see cref="Parameter.Compute"/>); values and
+    /// gradients are F32 all the same. F32, the default, keeps none.
+    /// </param>
+    /// <exception cref="ArgumentException">A parameter that no group takes, two of one name, or another compute type.</exception>
     /// <exception cref="InvalidOperationException">The model is part of another, or has a store already.</exception>
     public static ParameterStore Materialize(
-        Device device, Module root, ulong? seed, IReadOnlyList<ParameterGroup>? groups = null, bool training = true)
+        Device device, Module root, ulong? seed, IReadOnlyList<ParameterGroup>? groups = null, bool training = true, DType computeType = DType.F32)
     {
+        if (computeType is not (DType.F32 or DType.BF16))
+            throw new ArgumentException($"Materialize: parameters are computed with as F32 or BF16, not {computeType}");
         groups ??= [ParameterGroup.All];
         if (root.Path.Length > 0)
             throw new InvalidOperationException($"Materialize: the module is {root.Path} of a larger model; materialise the root");
@@ -99,7 +121,7 @@ public sealed partial class ParameterStore : IDisposable
         device.CurrentStep = null;
         try
         {
-            return new ParameterStore(device, root, trainable, frozen, ranges, seed);
+            return new ParameterStore(device, root, trainable, frozen, ranges, seed, computeType);
         }
         finally
         {
@@ -113,6 +135,16 @@ public sealed partial class ParameterStore : IDisposable
         if (_grads != null) Device.Clear(_grads.Address, _grads.Bytes);
     }
 
+    /// <summary>
+    /// Makes the BF16 copies anew from the values, where there are any. Materialize, <see cref="Load"/>, optimisers and
+    /// <see cref="Ema"/> keep them as they must be; call it after writing to <see cref="Values"/> or to a <see cref="Parameter.Value"/>.
+    /// </summary>
+    public void RefreshCompute()
+    {
+        if (_compute != null) Ops.CastInto(_compute, Values);
+        if (_frozenCompute != null) Ops.CastInto(_frozenCompute, _frozen);
+    }
+
     /// <summary>Returns the memory; the model's parameters throw afterwards, and it may be materialised again.</summary>
     public void Dispose()
     {
@@ -124,6 +156,8 @@ public sealed partial class ParameterStore : IDisposable
         Values.Free("its parameter store was disposed");
         _grads?.Free("its parameter store was disposed");
         _frozen.Free("its parameter store was disposed");
+        _compute?.Free("its parameter store was disposed");
+        _frozenCompute?.Free("its parameter store was disposed");
     }
 
     private static void Initialise(string name, Parameter parameter, ulong seed)
@@ -162,6 +196,9 @@ public sealed partial class ParameterStore : IDisposable
 /// <param name="Offset">Its first element; a multiple of 16.</param>
 public readonly record struct ParameterPlace(Parameter Parameter, long Offset)
 {
-    /// <summary>The view of the parameter in a flat F32 buffer.</summary>
-    internal Tensor In(Tensor flat) => flat.View(Parameter.Shape, Offset * sizeof(float));
+    /// <summary>The view of the parameter in a flat buffer.</summary>
+    internal Tensor In(Tensor flat) => flat.View(Parameter.Shape, Offset * flat.DType.Size());
+
+    /// <summary>Its view in the compute copy, if there is one and the parameter is a matrix or more: vectors are computed with as F32.</summary>
+    internal Tensor? CopyIn(Tensor? flat) => flat != null && Parameter.Shape.Rank >= 2 ? In(flat) : null;
 }

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
 
@@ -8,122 +7,148 @@ namespace Plip.Engine;
 //   Relu     y = max(x, 0)                          dx = dy where y > 0           saved y
 //   Sigmoid  y = 1/(1 + e⁻ˣ)                        dx = dy·y·(1 − y)             saved y
 //   Tanh     y = tanh x                             dx = dy·(1 − y²)              saved y
-// Cost: one pass, 8 bytes an element forward and 12 backward; Gelu's exp and division make it bound by arithmetic.
-// An element gets the same bits wherever it lies: the last, short vector goes through the same code.
+// Cost: one pass, 8 bytes an element forward and 12 backward in F32, half in BF16; Gelu's exp and division make it bound by
+// arithmetic. An element gets the same bits wherever it lies: the tail goes through the same code, lane by lane.
 public static partial class Ops
 {
-    /// <summary>x·Φ(x) with the exact Φ (error below 1e-6), not its tanh approximation. Any shape, F32. Hendrycks and Gimpel, arXiv:1606.08415.</summary>
+    /// <summary>
+    /// x·Φ(x) with the exact Φ (error below 1e-6), not its tanh approximation. Any shape, F32 or BF16; the result is stored as
+    /// x is. Hendrycks and Gimpel, arXiv:1606.08415.
+    /// </summary>
     public static Tensor Gelu(Tensor x) => Activation.Apply<GeluFunction>(x);
 
-    /// <summary>max(x, 0); the gradient at 0 is 0. Any shape, F32.</summary>
+    /// <summary>max(x, 0); the gradient at 0 is 0. Any shape, F32 or BF16; the result is stored as x is.</summary>
     public static Tensor Relu(Tensor x) => Activation.Apply<ReluFunction>(x);
 
-    /// <summary>1/(1 + e⁻ˣ). Any shape, F32.</summary>
+    /// <summary>1/(1 + e⁻ˣ). Any shape, F32 or BF16; the result is stored as x is.</summary>
     public static Tensor Sigmoid(Tensor x) => Activation.Apply<SigmoidFunction>(x);
 
-    /// <summary>tanh x. Any shape, F32.</summary>
+    /// <summary>tanh x. Any shape, F32 or BF16; the result is stored as x is.</summary>
     public static Tensor Tanh(Tensor x) => Activation.Apply<TanhFunction>(x);
 }
 
-/// <summary>A function of one element and the factor its gradient gets, 16 at a time.</summary>
+/// <summary>A function of one element and the factor its gradient gets, as many at a time as a vector holds.</summary>
 file interface IActivation
 {
+    static abstract string Name { get; }
+
+    /// <summary>Operations of <see cref="Value"/> and of <see cref="Slope"/>, an element.</summary>
+    static abstract (double Value, double Slope) Flops { get; }
+
     /// <summary>Whether <see cref="Slope"/> is a function of y rather than of x.</summary>
     static abstract bool SavesOutput { get; }
 
-    static abstract Vector512<float> Value(Vector512<float> x);
+    static abstract V Value<V>(V x) where V : struct, IVector<V>;
 
-    static abstract Vector512<float> Slope(Vector512<float> saved);
+    static abstract V Slope<V>(V saved) where V : struct, IVector<V>;
 }
 
 file readonly struct GeluFunction : IActivation
 {
+    public static string Name => "gelu";
+
+    public static (double Value, double Slope) Flops => (44, 46);
+
     public static bool SavesOutput => false;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Value(Vector512<float> x) => x * Simd.NormalCdf(x, out _);
+    public static V Value<V>(V x) where V : struct, IVector<V> => x * VectorMath.NormalCdf(x, out _);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Slope(Vector512<float> x)
+    public static V Slope<V>(V x) where V : struct, IVector<V>
     {
-        var cdf = Simd.NormalCdf(x, out var bell);
-        return Vector512.FusedMultiplyAdd(x * 0.39894228f, bell, cdf); // φ(x) = e^(−x²/2)/√(2π)
+        var cdf = VectorMath.NormalCdf(x, out var bell);
+        return V.Fma(x * V.Create(0.39894228f), bell, cdf); // φ(x) = e^(−x²/2)/√(2π)
     }
 }
 
 file readonly struct ReluFunction : IActivation
 {
+    public static string Name => "relu";
+
+    public static (double Value, double Slope) Flops => (1, 1);
+
     public static bool SavesOutput => true;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Value(Vector512<float> x) => Vector512.Max(x, Vector512<float>.Zero);
+    public static V Value<V>(V x) where V : struct, IVector<V> => V.MaxOr(default, x);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Slope(Vector512<float> y) =>
-        Vector512.ConditionalSelect(Vector512.GreaterThan(y, Vector512<float>.Zero), Vector512<float>.One, Vector512<float>.Zero);
+    public static V Slope<V>(V y) where V : struct, IVector<V> => V.Where(V.Less(default, y), V.Create(1f));
 }
 
 file readonly struct SigmoidFunction : IActivation
 {
+    public static string Name => "sigmoid";
+
+    public static (double Value, double Slope) Flops => (27, 2);
+
     public static bool SavesOutput => true;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Value(Vector512<float> x) => Vector512<float>.One / (Vector512<float>.One + Simd.Exp(-x));
+    public static V Value<V>(V x) where V : struct, IVector<V> => V.Create(1f) / (V.Create(1f) + VectorMath.Exp(-x));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Slope(Vector512<float> y) => y * (Vector512<float>.One - y);
+    public static V Slope<V>(V y) where V : struct, IVector<V> => y * (V.Create(1f) - y);
 }
 
 file readonly struct TanhFunction : IActivation
 {
+    public static string Name => "tanh";
+
+    public static (double Value, double Slope) Flops => (44, 2);
+
     public static bool SavesOutput => true;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Value(Vector512<float> x) => Simd.Tanh(x);
+    public static V Value<V>(V x) where V : struct, IVector<V> => VectorMath.Tanh(x);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> Slope(Vector512<float> y) => Vector512.FusedMultiplyAdd(-y, y, Vector512<float>.One);
+    public static V Slope<V>(V y) where V : struct, IVector<V> => V.Fma(-y, y, V.Create(1f));
 }
 
-file static unsafe class Activation
+file static class Activation
 {
     public static Tensor Apply<TFunction>(Tensor x, [CallerMemberName] string op = "") where TFunction : struct, IActivation
     {
         var y = Tensor.Like(x, op);
-        y.Device.Run(cpu: cpu => Forward<TFunction>(cpu, y, x));
+        y.Device.Run(y.DType, cpu: new ActivationForward<TFunction>(y, x));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x, op);
-            dx.Device.Run(cpu: cpu => Backward<TFunction>(cpu, dx, dy, TFunction.SavesOutput ? y : x));
+            dx.Device.Run(dx.DType, cpu: new ActivationBackward<TFunction>(dx, dy, TFunction.SavesOutput ? y : x));
             return [dx];
         }, null, op);
     }
+}
 
-    private static void Forward<TFunction>(CpuDevice cpu, Tensor y, Tensor x) where TFunction : struct, IActivation
+file readonly unsafe struct ActivationForward<TFunction>(Tensor y, Tensor x) : ICpuKernel where TFunction : struct, IActivation
+{
+    public Work Work => Work.On(TFunction.Name + "_forward", TFunction.Flops.Value, y, x);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), x.At<T>()));
+
+    private readonly struct Body<T>(T* y, T* x) : ILoop where T : unmanaged, IElement<T>
     {
-        float* py = y.F32, px = x.F32;
-        cpu.ForRange(y.Count, CpuDevice.Grain, (from, to) =>
-        {
-            var i = from;
-            for (; i <= to - 16; i += 16) TFunction.Value(Vector512.Load(px + i)).Store(py + i);
-            if (i < to) StorePart(TFunction.Value(Vector512.Load(px + i)), py + i, (int)(to - i));
-        });
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(TFunction.Value(T.Load<V>(x + i)), y + i);
     }
+}
 
-    private static void Backward<TFunction>(CpuDevice cpu, Tensor dx, Tensor dy, Tensor saved) where TFunction : struct, IActivation
-    {
-        float* pdx = dx.F32, pdy = dy.F32, ps = saved.F32;
-        cpu.ForRange(dx.Count, CpuDevice.Grain, (from, to) =>
-        {
-            var i = from;
-            for (; i <= to - 16; i += 16) (Vector512.Load(pdy + i) * TFunction.Slope(Vector512.Load(ps + i))).Store(pdx + i);
-            if (i < to) StorePart(Vector512.Load(pdy + i) * TFunction.Slope(Vector512.Load(ps + i)), pdx + i, (int)(to - i));
-        });
-    }
+file readonly unsafe struct ActivationBackward<TFunction>(Tensor dx, Tensor dy, Tensor saved) : ICpuKernel where TFunction : struct, IActivation
+{
+    public Work Work => Work.On(TFunction.Name + "_backward", TFunction.Flops.Slope + 1, dx, dy, saved);
 
-    // Loads may run past the end (blocks have slack for a vector); stores may not.
-    private static void StorePart(Vector512<float> v, float* to, int count)
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(dx.Count, new(dx.At<T>(), dy.At<T>(), saved.At<T>()));
+
+    private readonly struct Body<T>(T* dx, T* dy, T* saved) : ILoop where T : unmanaged, IElement<T>
     {
-        for (var i = 0; i < count; i++) to[i] = v[i];
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> =>
+            T.Store(T.Load<V>(dy + i) * TFunction.Slope(T.Load<V>(saved + i)), dx + i);
     }
 }

@@ -1,4 +1,4 @@
-using System.Runtime.Intrinsics;
+using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
 
@@ -6,7 +6,8 @@ namespace Plip.Engine;
 //   forward   y = x as the other type; to BF16 and F16 by rounding to nearest, ties to even; a NaN stays one
 //   backward  dx = dy as x's type, where both are float
 //   saved     nothing
-// Cost: one pass. BF16 is the upper half of an F32: rounding is an addition of 7FFF plus the last bit that stays.
+// Cost: one pass. BF16 is the upper half of an F32: rounding is an addition of 7FFF plus the last bit that stays. F16 is for
+// files alone and goes element by element.
 public static partial class Ops
 {
     /// <summary>
@@ -22,13 +23,12 @@ public static partial class Ops
         var y = Tensor.Empty(x.Device, x.Shape, type);
         switch (x.DType, type)
         {
-            case (DType.F32, DType.BF16): y.Device.Run(cpu: cpu => CastCpu.ToBF16(cpu, y, x)); break;
-            case (DType.BF16, DType.F32): y.Device.Run(cpu: cpu => CastCpu.FromBF16(cpu, y, x)); break;
-            case (DType.F32, DType.F16): y.Device.Run(cpu: cpu => CastCpu.ToF16(cpu, y, x)); break;
-            case (DType.F16, DType.F32): y.Device.Run(cpu: cpu => CastCpu.FromF16(cpu, y, x)); break;
-            case (DType.I32, DType.I64): y.Device.Run(cpu: cpu => CastCpu.Widen(cpu, y, x)); break;
-            case (DType.I64, DType.I32): y.Device.Run(cpu: cpu => CastCpu.Narrow(cpu, y, x)); break;
-            case (DType.U8, DType.F32): y.Device.Run(cpu: cpu => CastCpu.FromBytes(cpu, y, x)); break;
+            case (DType.F32, DType.BF16) or (DType.BF16, DType.F32): CastInto(y, x); break;
+            case (DType.U8, DType.F32): y.Device.Run(DType.F32, cpu: new BytesKernel(y, x)); break;
+            case (DType.F32, DType.F16): y.Device.Run(DType.F32, cpu: new OneByOneKernel<ToHalf>(y, x)); break;
+            case (DType.F16, DType.F32): y.Device.Run(DType.F32, cpu: new OneByOneKernel<FromHalf>(y, x)); break;
+            case (DType.I32, DType.I64): y.Device.Run(DType.F32, cpu: new OneByOneKernel<Widen>(y, x)); break;
+            case (DType.I64, DType.I32): y.Device.Run(DType.F32, cpu: new OneByOneKernel<Narrow>(y, x)); break;
             default:
                 y.Release();
                 throw new ArgumentException($"Cast: no conversion from {x.DType} to {type}");
@@ -37,105 +37,89 @@ public static partial class Ops
             ? Tape.Record(y, [x], dy => [Cast(dy, x.DType)])
             : Tape.RecordWithoutGradient(y, [x]);
     }
+
+    /// <summary>y = x as y's type, outside the tape; one of them is F32 and the other BF16.</summary>
+    internal static void CastInto(Tensor y, Tensor x)
+    {
+        Require.SameShape(y, x);
+        if (x.DType == DType.F32) y.Device.Run(y.DType, cpu: new CastKernel<F32>(y, x));
+        else y.Device.Run(y.DType, cpu: new CastKernel<BF16>(y, x));
+    }
 }
 
-file static unsafe class CastCpu
+/// <summary>From <typeparamref name="TFrom"/> to the type it is launched with.</summary>
+file readonly unsafe struct CastKernel<TFrom>(Tensor y, Tensor x) : ICpuKernel where TFrom : unmanaged, IElement<TFrom>
 {
-    public static void ToBF16(CpuDevice cpu, Tensor y, Tensor x)
+    public Work Work => Work.On("cast", 0, y, x);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), x.At<TFrom>()));
+
+    private readonly struct Body<T>(T* y, TFrom* x) : ILoop where T : unmanaged, IElement<T>
     {
-        var (from, to) = (x.Address, y.Address);
-        cpu.ForRange(x.Count, CpuDevice.Grain, (i, end) =>
-        {
-            var s = (uint*)from;
-            var d = (ushort*)to;
-            for (; i <= end - 16; i += 16)
-            {
-                var v = Vector512.Load(s + i);
-                var rounded = (v + Vector512.Create(0x7FFFu) + ((v >>> 16) & Vector512.Create(1u))) >>> 16;
-                var nan = Vector512.GreaterThan(v & Vector512.Create(0x7FFFFFFFu), Vector512.Create(0x7F800000u));
-                var bits = Vector512.ConditionalSelect(nan, (v >>> 16) | Vector512.Create(0x40u), rounded);
-                Vector256.Narrow(bits.GetLower(), bits.GetUpper()).Store(d + i);
-            }
-            for (; i < end; i++) d[i] = Round(s[i]);
-        });
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(TFrom.Load<V>(x + i), y + i);
     }
+}
 
-    /// <summary>Adding would carry a NaN's payload into the exponent and make it ∞: NaNs are cut, and kept quiet by a set bit.</summary>
-    private static ushort Round(uint bits) => (bits & 0x7FFFFFFF) > 0x7F800000
-        ? (ushort)((bits >> 16) | 0x40)
-        : (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+file readonly unsafe struct BytesKernel(Tensor y, Tensor x) : ICpuKernel
+{
+    public Work Work => Work.On("cast", 0, y, x);
 
-    public static void FromBF16(CpuDevice cpu, Tensor y, Tensor x)
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), (byte*)x.Address));
+
+    private readonly struct Body<T>(T* y, byte* x) : ILoop where T : unmanaged, IElement<T>
     {
-        var (from, to) = (x.Address, y.Address);
-        cpu.ForRange(x.Count, CpuDevice.Grain, (i, end) =>
-        {
-            var s = (ushort*)from;
-            var d = (uint*)to;
-            for (; i <= end - 16; i += 16)
-            {
-                var (lower, upper) = Vector256.Widen(Vector256.Load(s + i));
-                (Vector512.Create(lower, upper) << 16).Store(d + i);
-            }
-            for (; i < end; i++) d[i] = (uint)s[i] << 16;
-        });
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(V.LoadU8(x + i), y + i);
     }
+}
 
-    public static void ToF16(CpuDevice cpu, Tensor y, Tensor x)
+/// <summary>A conversion for which no vectors are made: ids, offsets and halves are few.</summary>
+file unsafe interface IConversion
+{
+    static abstract void At(void* y, void* x, long i);
+}
+
+file readonly unsafe struct ToHalf : IConversion
+{
+    public static void At(void* y, void* x, long i) => ((Half*)y)[i] = (Half)((float*)x)[i];
+}
+
+file readonly unsafe struct FromHalf : IConversion
+{
+    public static void At(void* y, void* x, long i) => ((float*)y)[i] = (float)((Half*)x)[i];
+}
+
+file readonly unsafe struct Widen : IConversion
+{
+    public static void At(void* y, void* x, long i) => ((long*)y)[i] = ((int*)x)[i];
+}
+
+file readonly unsafe struct Narrow : IConversion
+{
+    public static void At(void* y, void* x, long i)
     {
-        var (from, to) = (x.Address, y.Address);
-        cpu.ForRange(x.Count, CpuDevice.Grain, (i, end) =>
-        {
-            for (; i < end; i++) ((Half*)to)[i] = (Half)((float*)from)[i];
-        });
+        var v = ((long*)x)[i];
+        if (v != (int)v) throw new OverflowException($"Cast: element {i} is {v}, which does not fit in an I32");
+        ((int*)y)[i] = (int)v;
     }
+}
 
-    public static void FromF16(CpuDevice cpu, Tensor y, Tensor x)
-    {
-        var (from, to) = (x.Address, y.Address);
-        cpu.ForRange(x.Count, CpuDevice.Grain, (i, end) =>
-        {
-            for (; i < end; i++) ((float*)to)[i] = (float)((Half*)from)[i];
-        });
-    }
+file readonly unsafe struct OneByOneKernel<TConversion>(Tensor y, Tensor x) : ICpuKernel where TConversion : struct, IConversion
+{
+    public Work Work => Work.On("cast", 0, y, x);
 
-    public static void Widen(CpuDevice cpu, Tensor y, Tensor x)
-    {
-        var (from, to) = (x.Address, y.Address);
-        cpu.ForRange(x.Count, CpuDevice.Grain, (i, end) =>
-        {
-            for (; i < end; i++) ((long*)to)[i] = ((int*)from)[i];
-        });
-    }
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => cpu.Loop<Vec1, Body>(y.Count, new((void*)y.Address, (void*)x.Address));
 
-    public static void Narrow(CpuDevice cpu, Tensor y, Tensor x)
+    private readonly struct Body(void* y, void* x) : ILoop
     {
-        var (from, to) = (x.Address, y.Address);
-        cpu.ForRange(x.Count, CpuDevice.Grain, (i, end) =>
-        {
-            for (; i < end; i++)
-            {
-                var v = ((long*)from)[i];
-                if (v != (int)v) throw new OverflowException($"Cast: element {i} is {v}, which does not fit in an I32");
-                ((int*)to)[i] = (int)v;
-            }
-        });
-    }
-
-    public static void FromBytes(CpuDevice cpu, Tensor y, Tensor x)
-    {
-        var (from, to) = (x.Address, y.Address);
-        cpu.ForRange(x.Count, CpuDevice.Grain, (i, end) =>
-        {
-            for (; i <= end - 16; i += 16)
-            {
-                var (a, b) = Vector128.Widen(Vector128.Load((byte*)from + i));
-                var (a0, a1) = Vector128.Widen(a);
-                var (b0, b1) = Vector128.Widen(b);
-                var wide = Vector512.Create(Vector256.Create(a0, a1), Vector256.Create(b0, b1));
-                Vector512.ConvertToSingle(wide.AsInt32()).Store((float*)to + i);
-            }
-            for (; i < end; i++) ((float*)to)[i] = ((byte*)from)[i];
-        });
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => TConversion.At(y, x, i);
     }
 }

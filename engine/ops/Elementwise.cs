@@ -61,11 +61,12 @@ public static partial class Ops
         return sum!;
     }
 
-    /// <summary>x += g in place, outside the tape: accumulation of gradients.</summary>
+    /// <summary>x += g in place, outside the tape: accumulation of gradients. Both of one type, or x F32 and g BF16.</summary>
     internal static void AddInto(Tensor x, Tensor g)
     {
         Require.SameShape(x, g);
-        x.Device.Run(x.DType, cpu: new AddKernel(x, x, g));
+        if (x.DType == g.DType) x.Device.Run(x.DType, cpu: new AddKernel(x, x, g));
+        else x.Device.Run(g.DType, cpu: new AccumulateKernel(x, g));
     }
 
     /// <summary>A constant tensor.</summary>
@@ -89,6 +90,21 @@ file readonly unsafe struct AddKernel(Tensor y, Tensor a, Tensor b) : ICpuKernel
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(a + i) + T.Load<V>(b + i), y + i);
+    }
+}
+
+file readonly unsafe struct AccumulateKernel(Tensor sum, Tensor x) : ICpuKernel
+{
+    public Work Work => Work.On("accumulate", 1, sum, sum, x);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(sum.Count, new(sum.F32, x.At<T>()));
+
+    private readonly struct Body<T>(float* sum, T* x) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => (V.Load(sum + i) + T.Load<V>(x + i)).Store(sum + i);
     }
 }
 

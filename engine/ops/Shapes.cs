@@ -1,11 +1,14 @@
+using System.Runtime.CompilerServices;
+
 namespace Plip.Engine;
 
 // Joining tensors along an axis and cutting a piece out; each is the other's gradient.
 //   Concat  y = [x₀ | x₁ | …]             dx_k = Slice(dy, its place)
 //   Slice   y = x[start … start+length)   dx = 0 with dy in its place
 //   saved   nothing
-// Cost: one copy of what moves, in runs of length·(extents behind the axis). A slice along the outermost axis (or behind
-// axes of extent 1) is a view and costs nothing. Any element type; only the float ones carry gradients.
+// Cost: one copy of what moves, in runs of length·(extents behind the axis); the gradient of a slice is written once, zeros
+// included. A slice along the outermost axis (or behind axes of extent 1) is a view and costs nothing. Any element type: bytes
+// move, whatever they mean; only the float ones carry gradients.
 public static partial class Ops
 {
     /// <summary>Tensors of one type joined along an axis; all other extents are equal. Negative axes count from the last.</summary>
@@ -14,7 +17,7 @@ public static partial class Ops
     {
         Require.That(tensors.Count > 0, "expected at least one tensor");
         var first = tensors[0];
-        axis = ShapesCpu.Axis(first.Shape, axis);
+        axis = Axes.Axis(first.Shape, axis);
         var dims = first.Shape.ToArray();
         for (var k = 1; k < tensors.Count; k++)
         {
@@ -27,15 +30,12 @@ public static partial class Ops
         }
         var y = Tensor.Empty(first.Device, new Shape(dims), first.DType);
         Tensor[] inputs = [.. tensors];
-        y.Device.Run(cpu: cpu =>
+        var end = 0;
+        foreach (var x in inputs)
         {
-            var at = 0;
-            foreach (var x in inputs)
-            {
-                ShapesCpu.Copy(cpu, x, y, axis, x.Shape[axis], from: 0, to: at);
-                at += x.Shape[axis];
-            }
-        });
+            y.Device.Run(DType.F32, cpu: new CopyKernel("concat", y, x, axis, x.Shape[axis], from: 0, to: end));
+            end += x.Shape[axis];
+        }
         return Tape.Record(y, inputs, dy =>
         {
             var at = 0;
@@ -50,32 +50,32 @@ public static partial class Ops
     /// <exception cref="ArgumentException">No such axis, or the piece leaves it.</exception>
     public static Tensor Slice(Tensor x, int axis, int start, int length)
     {
-        axis = ShapesCpu.Axis(x.Shape, axis);
+        axis = Axes.Axis(x.Shape, axis);
         var extent = x.Shape[axis];
         Require.That(start >= 0 && length >= 0 && start <= extent - length, $"{length} from {start} leave axis {axis} of {x.Shape}");
         var dims = x.Shape.ToArray();
         dims[axis] = length;
         var shape = new Shape(dims);
-        var (outer, inner) = ShapesCpu.Around(x.Shape, axis);
+        var (outer, inner) = Axes.Around(x.Shape, axis);
         Tensor y;
         if (outer == 1) y = x.View(shape, start * inner * x.DType.Size());
         else
         {
             y = Tensor.Empty(x.Device, shape, x.DType);
-            y.Device.Run(cpu: cpu => ShapesCpu.Copy(cpu, x, y, axis, length, from: start, to: 0));
+            y.Device.Run(DType.F32, cpu: new CopyKernel("slice_forward", y, x, axis, length, from: start, to: 0));
         }
         return Tape.Record(y, [x], dy =>
         {
-            var dx = Tensor.Zeros(x.Device, x.Shape, x.DType);
-            dx.Device.Run(cpu: cpu => ShapesCpu.Copy(cpu, dy, dx, axis, length, from: 0, to: start));
+            var dx = Tensor.Like(x);
+            dx.Device.Run(DType.F32, cpu: new PlaceKernel(dx, dy, axis, start));
             return [dx];
         });
     }
 }
 
-file static unsafe class ShapesCpu
+file static class Axes
 {
-    public static int Axis(Shape shape, int axis, [System.Runtime.CompilerServices.CallerMemberName] string op = "")
+    public static int Axis(Shape shape, int axis, [CallerMemberName] string op = "")
     {
         Require.That(axis >= -shape.Rank && axis < shape.Rank, $"shape {shape} has no axis {axis}", op);
         return axis < 0 ? axis + shape.Rank : axis;
@@ -89,18 +89,80 @@ file static unsafe class ShapesCpu
         for (var a = axis + 1; a < shape.Rank; a++) inner *= shape[a];
         return (outer, inner);
     }
+}
 
-    /// <summary>Copies <paramref name="length"/> places of an axis, from place <paramref name="from"/> of x to place <paramref name="to"/> of y.</summary>
-    public static void Copy(CpuDevice cpu, Tensor x, Tensor y, int axis, int length, int from, int to)
+/// <summary>Copies <paramref name="length"/> places of an axis, from place <paramref name="from"/> of x to place <paramref name="to"/> of y.</summary>
+file readonly unsafe struct CopyKernel(string name, Tensor y, Tensor x, int axis, int length, int from, int to) : ICpuKernel
+{
+    private const int BytesPerTask = CpuDevice.Grain * sizeof(float);
+
+    public Work Work
     {
-        var (outer, inner) = Around(x.Shape, axis);
+        get
+        {
+            var (outer, inner) = Axes.Around(x.Shape, axis);
+            return new(name, 2 * outer * length * inner * x.DType.Size(), 0);
+        }
+    }
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        var (outer, inner) = Axes.Around(x.Shape, axis);
         var unit = inner * x.DType.Size();
         long run = length * unit, strideX = x.Shape[axis] * unit, strideY = y.Shape[axis] * unit;
         byte* source = (byte*)x.Address + from * unit, target = (byte*)y.Address + to * unit;
-        if (run == 0) return;
-        cpu.ForRange(outer, Math.Max(1, CpuDevice.Grain * sizeof(float) / run), (begin, end) =>
-        {
-            for (var o = begin; o < end; o++) Buffer.MemoryCopy(source + o * strideX, target + o * strideY, run, run);
-        });
+        if (run <= BytesPerTask)
+            cpu.ForRange(outer, BytesPerTask / Math.Max(1, run), (begin, end) => Runs(source, strideX, target, strideY, run, begin, end));
+        else
+            for (var o = 0L; o < outer; o++, source += strideX, target += strideY)
+            {
+                byte* s = source, t = target;
+                cpu.ForRange(run, BytesPerTask, (begin, end) => Buffer.MemoryCopy(s + begin, t + begin, end - begin, end - begin));
+            }
+    }
+
+    private static void Runs(byte* source, long strideX, byte* target, long strideY, long run, long begin, long end)
+    {
+        for (var o = begin; o < end; o++) Buffer.MemoryCopy(source + o * strideX, target + o * strideY, run, run);
+    }
+}
+
+/// <summary>dx = 0 with dy from place <paramref name="start"/> of an axis on.</summary>
+file readonly unsafe struct PlaceKernel(Tensor dx, Tensor dy, int axis, int start) : ICpuKernel
+{
+    private const int BytesPerTask = CpuDevice.Grain * sizeof(float);
+
+    public Work Work => Work.On("slice_backward", 0, dx, dy);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        var (outer, inner) = Axes.Around(dx.Shape, axis);
+        var unit = inner * dx.DType.Size();
+        long first = start * unit, run = dy.Shape[axis] * unit, record = dx.Shape[axis] * unit;
+        byte* target = (byte*)dx.Address, source = (byte*)dy.Address;
+        if (record <= BytesPerTask)
+            cpu.ForRange(outer, BytesPerTask / Math.Max(1, record), (begin, end) =>
+            {
+                for (var o = begin; o < end; o++) Part(target + o * record, source + o * run, first, run, 0, record);
+            });
+        else
+            for (var o = 0L; o < outer; o++, target += record, source += run)
+            {
+                byte* t = target, s = source;
+                cpu.ForRange(record, BytesPerTask, (begin, end) => Part(t, s, first, run, begin, end));
+            }
+    }
+
+    /// <summary>Bytes begin … end−1 of a record that is zero but for <paramref name="run"/> bytes from <paramref name="first"/> on.</summary>
+    private static void Part(byte* target, byte* source, long first, long run, long begin, long end)
+    {
+        var (from, to) = (Math.Clamp(first, begin, end), Math.Clamp(first + run, begin, end));
+        new Span<byte>(target + begin, (int)(from - begin)).Clear();
+        new ReadOnlySpan<byte>(source + (from - first), (int)(to - from)).CopyTo(new Span<byte>(target + from, (int)(to - from)));
+        new Span<byte>(target + to, (int)(end - to)).Clear();
     }
 }

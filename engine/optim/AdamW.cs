@@ -1,11 +1,11 @@
-using System.Runtime.Intrinsics;
+using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
 
 // Adam with decoupled weight decay.                       Loshchilov and Hutter, arXiv:1711.05101, algorithm 2
 //   m = β₁m + (1−β₁)g,  v = β₂v + (1−β₂)g²
 //   p = p·(1 − ηλ) − η·(m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + ε)
-// Cost: one pass, 28 bytes an element (p, m, v read and written, g read): bound by memory.
+// Cost: one pass, 28 bytes an element (p, m, v read and written, g read), 30 with a BF16 copy: bound by memory.
 /// <summary>AdamW.</summary>
 public sealed class AdamW : Optimizer
 {
@@ -25,30 +25,39 @@ public sealed class AdamW : Optimizer
             Keep: (float)(1 - (double)rate * weightDecay),
             Rate: (float)(rate / (1 - Math.Pow(_beta1, StepCount))),
             RootScale: (float)(1 / Math.Sqrt(1 - Math.Pow(_beta2, StepCount))));
-        Store.Device.Run(cpu: cpu => AdamWCpu.Update(cpu, Store.Values, Store.Grads, Moment(0), Moment(1), range, constants));
+        Store.Device.Run(Store.Compute.DType, cpu: new AdamWKernel(Store, Moment(0), Moment(1), range, constants));
     }
 
     internal readonly record struct Constants(float GradScale, float Beta1, float Beta2, float Eps, float Keep, float Rate, float RootScale);
 }
 
-file static unsafe class AdamWCpu
+/// <summary>Launched with the type of the compute copy, F32 when there is none.</summary>
+file readonly unsafe struct AdamWKernel(ParameterStore store, Tensor first, Tensor second, FlatRange range, AdamW.Constants c) : ICpuKernel
 {
-    public static void Update(CpuDevice cpu, Tensor values, Tensor grads, Tensor first, Tensor second, FlatRange range, AdamW.Constants c)
+    public Work Work => new("adamw", range.Count * (28 + store.ComputeBytes), 15.0 * range.Count);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* p = values.F32 + range.Offset, g = grads.F32 + range.Offset, m = first.F32 + range.Offset, v = second.F32 + range.Offset;
-        var (b1, b2) = (Vector512.Create(c.Beta1), Vector512.Create(c.Beta2));
-        cpu.ForRange(range.Count, CpuDevice.Grain, (from, to) =>
+        var at = range.Offset;
+        cpu.Loop<V, Body<T>>(range.Count, new(store.Values.F32 + at, store.Compute.At<T>() + at, store.Grads.F32 + at, first.F32 + at, second.F32 + at, c));
+    }
+
+    private readonly struct Body<T>(float* p, T* copy, float* g, float* m, float* v, AdamW.Constants c) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
         {
-            for (var i = from; i < to; i += 16)
-            {
-                var grad = Vector512.Load(g + i) * c.GradScale;
-                var mean = Vector512.Load(m + i) * b1 + grad * (1 - c.Beta1);
-                var square = Vector512.Load(v + i) * b2 + grad * grad * (1 - c.Beta2);
-                mean.Store(m + i);
-                square.Store(v + i);
-                var root = Vector512.Sqrt(square) * c.RootScale + Vector512.Create(c.Eps);
-                (Vector512.Load(p + i) * c.Keep - mean * c.Rate / root).Store(p + i);
-            }
-        });
+            var grad = V.Load(g + i) * V.Create(c.GradScale);
+            var mean = V.Load(m + i) * V.Create(c.Beta1) + grad * V.Create(1 - c.Beta1);
+            var square = V.Load(v + i) * V.Create(c.Beta2) + grad * grad * V.Create(1 - c.Beta2);
+            mean.Store(m + i);
+            square.Store(v + i);
+            var root = V.Fma(V.Sqrt(square), V.Create(c.RootScale), V.Create(c.Eps));
+            var value = V.Load(p + i) * V.Create(c.Keep) - mean * V.Create(c.Rate) / root;
+            value.Store(p + i);
+            if (T.Type != DType.F32) T.Store(value, copy + i);
+        }
     }
 }

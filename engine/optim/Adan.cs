@@ -1,4 +1,4 @@
-using System.Runtime.Intrinsics;
+using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
 
@@ -7,7 +7,7 @@ namespace Plip.Engine;
 //   p = [p − η·(m/(1−β₁ᵗ) + β₂·d/(1−β₂ᵗ)) / (√(n/(1−β₃ᵗ)) + ε)] / (1 + ηλ)
 // The paper writes 1−β for these β and starts m, n from the first gradient; zeros and the corrections by 1−βᵗ are the
 // authors' published program, which PLIP trained with.
-// Cost: one pass, 44 bytes an element (p, m, d, n and g₋₁ read and written, g read): bound by memory.
+// Cost: one pass, 44 bytes an element (p, m, d, n and g₋₁ read and written, g read), 46 with a BF16 copy: bound by memory.
 /// <summary>Adan, PLIP's optimiser.</summary>
 public sealed class Adan : Optimizer
 {
@@ -29,37 +29,49 @@ public sealed class Adan : Optimizer
             DifferenceRate: (float)(rate * _beta2 / (1 - Math.Pow(_beta2, StepCount))),
             RootScale: (float)(1 / Math.Sqrt(1 - Math.Pow(_beta3, StepCount))),
             Shrink: (float)(1 / (1 + (double)rate * weightDecay)));
-        Store.Device.Run(cpu: cpu => AdanCpu.Update(cpu, Store.Values, Store.Grads, Moment(0), Moment(1), Moment(2), Moment(3), range, constants));
+        Store.Device.Run(Store.Compute.DType, cpu: new AdanKernel(Store, Moment(0), Moment(1), Moment(2), Moment(3), range, constants));
     }
 
     internal readonly record struct Constants(
         float GradScale, float Beta1, float Beta2, float Beta3, float Eps, bool First, float Rate, float DifferenceRate, float RootScale, float Shrink);
 }
 
-file static unsafe class AdanCpu
+/// <summary>Launched with the type of the compute copy, F32 when there is none.</summary>
+file readonly unsafe struct AdanKernel(
+    ParameterStore store, Tensor mean, Tensor difference, Tensor square, Tensor previous, FlatRange range, Adan.Constants c) : ICpuKernel
 {
-    public static void Update(
-        CpuDevice cpu, Tensor values, Tensor grads, Tensor mean, Tensor difference, Tensor square, Tensor previous, FlatRange range, Adan.Constants c)
+    public Work Work => new("adan", range.Count * (44 + store.ComputeBytes), 24.0 * range.Count);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* p = values.F32 + range.Offset, g = grads.F32 + range.Offset, m = mean.F32 + range.Offset;
-        float* d = difference.F32 + range.Offset, n = square.F32 + range.Offset, last = previous.F32 + range.Offset;
-        cpu.ForRange(range.Count, CpuDevice.Grain, (from, to) =>
+        var at = range.Offset;
+        cpu.Loop<V, Body<T>>(range.Count, new(
+            store.Values.F32 + at, store.Compute.At<T>() + at, store.Grads.F32 + at,
+            mean.F32 + at, difference.F32 + at, square.F32 + at, previous.F32 + at, c));
+    }
+
+    private readonly struct Body<T>(float* p, T* copy, float* g, float* m, float* d, float* n, float* last, Adan.Constants c) : ILoop
+        where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
         {
-            for (var i = from; i < to; i += 16)
-            {
-                var grad = Vector512.Load(g + i) * c.GradScale;
-                var delta = c.First ? Vector512<float>.Zero : grad - Vector512.Load(last + i);
-                grad.Store(last + i);
-                var ahead = grad + delta * c.Beta2;
-                var vm = Vector512.Load(m + i) * c.Beta1 + grad * (1 - c.Beta1);
-                var vd = Vector512.Load(d + i) * c.Beta2 + delta * (1 - c.Beta2);
-                var vn = Vector512.Load(n + i) * c.Beta3 + ahead * ahead * (1 - c.Beta3);
-                vm.Store(m + i);
-                vd.Store(d + i);
-                vn.Store(n + i);
-                var root = Vector512.Sqrt(vn) * c.RootScale + Vector512.Create(c.Eps);
-                ((Vector512.Load(p + i) - (vm * c.Rate + vd * c.DifferenceRate) / root) * c.Shrink).Store(p + i);
-            }
-        });
+            var grad = V.Load(g + i) * V.Create(c.GradScale);
+            var delta = c.First ? default : grad - V.Load(last + i);
+            grad.Store(last + i);
+            var ahead = V.Fma(delta, V.Create(c.Beta2), grad);
+            var vm = V.Load(m + i) * V.Create(c.Beta1) + grad * V.Create(1 - c.Beta1);
+            var vd = V.Load(d + i) * V.Create(c.Beta2) + delta * V.Create(1 - c.Beta2);
+            var vn = V.Load(n + i) * V.Create(c.Beta3) + ahead * ahead * V.Create(1 - c.Beta3);
+            vm.Store(m + i);
+            vd.Store(d + i);
+            vn.Store(n + i);
+            var root = V.Fma(V.Sqrt(vn), V.Create(c.RootScale), V.Create(c.Eps));
+            var value = (V.Load(p + i) - (vm * V.Create(c.Rate) + vd * V.Create(c.DifferenceRate)) / root) * V.Create(c.Shrink);
+            value.Store(p + i);
+            if (T.Type != DType.F32) T.Store(value, copy + i);
+        }
     }
 }

@@ -1,5 +1,3 @@
-using System.Runtime.Intrinsics;
-
 namespace Plip.Engine;
 
 // The norm of all gradients together, and the factor that clips it.     Pascanu et al., arXiv:1211.5063
@@ -7,7 +5,7 @@ namespace Plip.Engine;
 // Squares are added in F64: an F32 square overflows at 1.8e19, which would report a large finite gradient as infinite.
 // Fixed blocks, merged in order: the same bits for any number of threads. Cost: one read, 4 bytes an element.
 /// <summary>Global norm clipping without a pass of its own: the factor goes into the optimiser's.</summary>
-public static class GradientClip
+public static unsafe class GradientClip
 {
     /// <summary>Measures a store's gradients.</summary>
     /// <param name="maxNorm">Largest norm to let through; infinity only measures.</param>
@@ -17,7 +15,7 @@ public static class GradientClip
     {
         if (!(maxNorm > 0)) throw new ArgumentException(FormattableString.Invariant($"GradientClip: the largest norm must be above 0, got {maxNorm:R}"));
         double sum = 0;
-        store.Device.Run(cpu: cpu => sum = GradientClipCpu.SumSquares(cpu, store.Grads));
+        store.Device.Run(DType.F32, cpu: new SumSquaresKernel(&sum, store.Grads));
         var norm = Math.Sqrt(sum) * Math.Abs(gradScale);
         return new GradientNorm(norm, (float)(gradScale * Math.Min(1, maxNorm / (norm + 1e-6))));
     }
@@ -32,25 +30,35 @@ public readonly record struct GradientNorm(double Norm, float Scale)
     public bool IsFinite => double.IsFinite(Norm);
 }
 
-file static unsafe class GradientClipCpu
+file readonly unsafe struct SumSquaresKernel(double* sum, Tensor grads) : ICpuKernel
 {
-    public static double SumSquares(CpuDevice cpu, Tensor grads)
+    public Work Work => Work.On("sum_squares", 2, grads);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
         var g = grads.F32;
-        var blocks = new double[(grads.Count + CpuDevice.Grain - 1) / CpuDevice.Grain];
-        cpu.ForRange(grads.Count, CpuDevice.Grain, (from, to) =>
-        {
-            Vector512<double> a = default, b = default;
-            for (var i = from; i < to; i += 16)
-            {
-                var (low, high) = Vector512.Widen(Vector512.Load(g + i));
-                a += low * low;
-                b += high * high;
-            }
-            blocks[from / CpuDevice.Grain] = Vector512.Sum(a + b);
-        });
+        var blocks = (grads.Count + CpuDevice.Grain - 1) / CpuDevice.Grain;
+        using var scratch = cpu.Scratch(2 * blocks);
+        var sums = (double*)scratch.At;
+        cpu.ForRange(grads.Count, CpuDevice.Grain, (from, to) => sums[from / CpuDevice.Grain] = Block<V>(g + from, to - from));
+        *sum = 0;
+        for (var b = 0L; b < blocks; b++) *sum += sums[b];
+    }
+
+    // Four sums abreast, so that none is read back before it was written.
+    private static double Block<V>(float* g, long n) where V : struct, IVector<V>
+    {
+        var sums = stackalloc double[4 * V.Count];
+        new Span<double>(sums, 4 * V.Count).Clear();
+        var i = 0L;
+        for (; i <= n - 4 * V.Count; i += 4 * V.Count)
+            for (var k = 0; k < 4 * V.Count; k += V.Count) V.Load(g + i + k).AddSquares(sums + k);
+        for (; i <= n - V.Count; i += V.Count) V.Load(g + i).AddSquares(sums);
+        for (; i < n; i++) Vec1.Load(g + i).AddSquares(sums);
         double sum = 0;
-        foreach (var s in blocks) sum += s;
+        for (var k = 0; k < 4 * V.Count; k++) sum += sums[k];
         return sum;
     }
 }

@@ -1,10 +1,10 @@
-using System.Runtime.Intrinsics;
+using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
 
 // Stochastic gradient descent with momentum, as PyTorch writes it.   Nesterov's form: Sutskever et al., ICML 2013
 //   g = g + λp;  b = μb + g;  p = p − η·b, or with Nesterov p − η·(g + μb)
-// Cost: one pass, 20 bytes an element.
+// Cost: one pass, 20 bytes an element, 22 with a BF16 copy.
 /// <summary>SGD with momentum; the weight decay is the L2 term of the gradient, scaled by the rate.</summary>
 public sealed class Sgd : Optimizer
 {
@@ -19,25 +19,37 @@ public sealed class Sgd : Optimizer
 
     /// <inheritdoc/>
     private protected override void Update(FlatRange range, float rate, float weightDecay, float gradScale) =>
-        Store.Device.Run(cpu: cpu => SgdCpu.Update(cpu, Store.Values, Store.Grads, Moment(0), range, rate, weightDecay, gradScale, _momentum, _nesterov));
+        Store.Device.Run(Store.Compute.DType, cpu: new SgdKernel(
+            Store, Moment(0), range, new Constants(gradScale, weightDecay, _momentum, rate, _nesterov)));
+
+    internal readonly record struct Constants(float GradScale, float Decay, float Momentum, float Rate, bool Nesterov);
 }
 
-file static unsafe class SgdCpu
+/// <summary>Launched with the type of the compute copy, F32 when there is none.</summary>
+file readonly unsafe struct SgdKernel(ParameterStore store, Tensor buffer, FlatRange range, Sgd.Constants c) : ICpuKernel
 {
-    public static void Update(
-        CpuDevice cpu, Tensor values, Tensor grads, Tensor buffer, FlatRange range, float rate, float decay, float gradScale, float momentum, bool nesterov)
+    public Work Work => new("sgd", range.Count * (20 + store.ComputeBytes), 9.0 * range.Count);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* p = values.F32 + range.Offset, g = grads.F32 + range.Offset, b = buffer.F32 + range.Offset;
-        cpu.ForRange(range.Count, CpuDevice.Grain, (from, to) =>
+        var at = range.Offset;
+        cpu.Loop<V, Body<T>>(range.Count, new(store.Values.F32 + at, store.Compute.At<T>() + at, store.Grads.F32 + at, buffer.F32 + at, c));
+    }
+
+    private readonly struct Body<T>(float* p, T* copy, float* g, float* b, Sgd.Constants c) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
         {
-            for (var i = from; i < to; i += 16)
-            {
-                var value = Vector512.Load(p + i);
-                var grad = Vector512.Load(g + i) * gradScale + value * decay;
-                var velocity = Vector512.Load(b + i) * momentum + grad;
-                velocity.Store(b + i);
-                (value - (nesterov ? grad + velocity * momentum : velocity) * rate).Store(p + i);
-            }
-        });
+            var value = V.Load(p + i);
+            var grad = V.Load(g + i) * V.Create(c.GradScale) + value * V.Create(c.Decay);
+            var velocity = V.Fma(V.Load(b + i), V.Create(c.Momentum), grad);
+            velocity.Store(b + i);
+            value -= (c.Nesterov ? V.Fma(velocity, V.Create(c.Momentum), grad) : velocity) * V.Create(c.Rate);
+            value.Store(p + i);
+            if (T.Type != DType.F32) T.Store(value, copy + i);
+        }
     }
 }

@@ -1,5 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
 
 namespace Plip.Engine;
 
@@ -36,35 +38,71 @@ public readonly struct Philox(ulong seed, uint stream, uint step = 0)
         return (element & 3) switch { 0 => a, 1 => b, 2 => c, _ => d };
     }
 
-    /// <summary>The bits of <see cref="RunLength"/> elements from element 4·<paramref name="block"/> on: eight counters abreast in 64-bit lanes.</summary>
-    internal unsafe void Run(ulong block, uint* to)
-    {
-        var low = Vector512.Create(0xFFFFFFFFul);
-        var counter = Vector512.Create(block) + Vector512.Create(0ul, 1, 2, 3, 4, 5, 6, 7);
-        Vector512<ulong> c0 = counter & low, c1 = counter >>> 32, c2 = Vector512.Create((ulong)step), c3 = Vector512.Create((ulong)stream);
-        uint k0 = (uint)seed, k1 = (uint)(seed >> 32);
-        for (var round = 0; round < 10; round++)
-        {
-            Vector512<ulong> p0 = c0 * M0, p1 = c2 * M1;
-            c0 = (p1 >>> 32) ^ c1 ^ Vector512.Create((ulong)k0);
-            c1 = p1 & low;
-            c2 = (p0 >>> 32) ^ c3 ^ Vector512.Create((ulong)k1);
-            c3 = p0 & low;
-            k0 += W0;
-            k1 += W1;
-        }
-        var halves = stackalloc ulong[16];
-        (c0 | (c1 << 32)).Store(halves);
-        (c2 | (c3 << 32)).Store(halves + 8);
-        var words = (ulong*)to;
-        for (var lane = 0; lane < 8; lane++) (words[2 * lane], words[2 * lane + 1]) = (halves[lane], halves[lane + 8]);
-    }
-
-    /// <summary>Elements <see cref="Run"/> fills.</summary>
+    /// <summary>Elements <see cref="Uniforms"/> fills.</summary>
     internal const int RunLength = 32;
 
+    /// <summary><see cref="Uniform(ulong)"/> of <see cref="RunLength"/> elements from element 4·<paramref name="block"/> on; the same bits at any width.</summary>
+    /// <typeparam name="V">
+    /// The device's vectors. Two runs of four counters keep a core with 512-bit registers as busy as one of eight: each round
+    /// waits for the last.
+    /// </typeparam>
+    internal unsafe void Uniforms<V>(ulong block, float* to) where V : struct, IVector<V>
+    {
+        if (V.Count >= Vec256.Count)
+            for (var i = 0u; i < RunLength; i += 16) Four(block + i / 4, to + i);
+        else
+            for (var i = 0u; i < RunLength; i += 8) Two(block + i / 4, to + i);
+    }
+
+    // Counters stand in 64-bit lanes. What is left in a lane's upper half does no harm before the end: the widening product
+    // reads the lower one alone. They are counted in the order in which unpacking at the end leaves them sorted.
+    private unsafe void Four(ulong block, float* to)
+    {
+        var c0 = Vector256.Create(block) + Vector256.Create(0ul, 2, 1, 3);
+        Vector256<ulong> c1 = c0 >>> 32, c2 = Vector256.Create((ulong)step), c3 = Vector256.Create((ulong)stream);
+        Vector256<ulong> k0 = Vector256.Create(seed), k1 = k0 >>> 32;
+        for (var round = 0; round < 10; round++)
+        {
+            var (p0, p1) = (Avx2.Multiply(c0.AsUInt32(), Vector256.Create(M0)), Avx2.Multiply(c2.AsUInt32(), Vector256.Create(M1)));
+            (c0, c1, c2, c3) = ((p1 >>> 32) ^ c1 ^ k0, p1, (p0 >>> 32) ^ c3 ^ k1, p0);
+            k0 += Vector256.Create((ulong)W0);
+            k1 += Vector256.Create((ulong)W1);
+        }
+        var low = Vector256.Create((ulong)uint.MaxValue);
+        Vector256<ulong> a = (c0 & low) | (c1 << 32), b = (c2 & low) | (c3 << 32);
+        (Vector256.ConvertToSingle((Avx2.UnpackLow(a, b).AsUInt32() >>> 8).AsInt32()) * Unit).Store(to);
+        (Vector256.ConvertToSingle((Avx2.UnpackHigh(a, b).AsUInt32() >>> 8).AsInt32()) * Unit).Store(to + 8);
+    }
+
+    private unsafe void Two(ulong block, float* to)
+    {
+        var c0 = Vector128.Create(block) + Vector128.Create(0ul, 1);
+        Vector128<ulong> c1 = c0 >>> 32, c2 = Vector128.Create((ulong)step), c3 = Vector128.Create((ulong)stream);
+        Vector128<ulong> k0 = Vector128.Create(seed), k1 = k0 >>> 32;
+        for (var round = 0; round < 10; round++)
+        {
+            var (p0, p1) = (Product(c0, M0), Product(c2, M1));
+            (c0, c1, c2, c3) = ((p1 >>> 32) ^ c1 ^ k0, p1, (p0 >>> 32) ^ c3 ^ k1, p0);
+            k0 += Vector128.Create((ulong)W0);
+            k1 += Vector128.Create((ulong)W1);
+        }
+        var low = Vector128.Create((ulong)uint.MaxValue);
+        Vector128<ulong> a = (c0 & low) | (c1 << 32), b = (c2 & low) | (c3 << 32);
+        (Vector128.ConvertToSingle((Vector128.Create(a.GetLower(), b.GetLower()).AsUInt32() >>> 8).AsInt32()) * Unit).Store(to);
+        (Vector128.ConvertToSingle((Vector128.Create(a.GetUpper(), b.GetUpper()).AsUInt32() >>> 8).AsInt32()) * Unit).Store(to + 4);
+    }
+
+    /// <summary>The lower halves of the lanes times m, 64 bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<ulong> Product(Vector128<ulong> lanes, uint m) =>
+        Sse2.IsSupported ? Sse2.Multiply(lanes.AsUInt32(), Vector128.Create(m))
+        : AdvSimd.IsSupported ? AdvSimd.MultiplyWideningLower(AdvSimd.ExtractNarrowingLower(lanes), Vector64.Create(m))
+        : (lanes & Vector128.Create((ulong)uint.MaxValue)) * m;
+
+    private const float Unit = 1f / (1 << 24);
+
     /// <summary>Uniform in [0, 1) with 24 bits, so every value is exact in F32.</summary>
-    public float Uniform(ulong element) => (Bits(element) >> 8) * (1f / (1 << 24));
+    public float Uniform(ulong element) => (Bits(element) >> 8) * Unit;
 
     /// <summary>Uniform in [low, high).</summary>
     public float Uniform(ulong element, float low, float high) => low + (high - low) * Uniform(element);

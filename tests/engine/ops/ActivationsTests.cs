@@ -19,10 +19,10 @@ public class ActivationsTests
     public void Tanh_matches(string device, int[] shape) => Matches(device, shape, Ops.Tanh, Math.Tanh);
 
     /// <summary>Every float within ±12, tails and the neighbourhood of 0 included, at the accuracy each op promises.</summary>
-    [Fact]
-    public void Values_are_accurate_over_the_whole_range()
+    [Theory, OnEachDevice]
+    public void Values_are_accurate_over_the_whole_range(string device)
     {
-        using var d = new CpuDevice(2);
+        using var d = Devices.Open(device);
         Gen.Float[-12, 12].Array[1, 40].Sample(x => Accurate(d, x), iter: 300, threads: 1);
         Accurate(d, Enumerable.Range(-120000, 240001).Select(i => i * 1e-4f).ToArray());
         Accurate(d, [0f, -0f, 1e-30f, -1e-30f, 1e-8f, 1e-5f, -1e-3f, 0.6249999f, 0.625f, 11.9999f]);
@@ -51,13 +51,16 @@ public class ActivationsTests
         Check.Close(expected, t.Grad!.ToArray(), 1e-6, "gradient");
     }
 
-    [Fact]
-    public void A_NaN_stays_one()
+    /// <summary>In a vector and in the tail behind it.</summary>
+    [Theory, OnEachDevice("1", "17")]
+    public void A_NaN_stays_one(string device, int[] size)
     {
-        using var d = new CpuDevice(1);
+        using var d = Devices.Open(device);
         using var step = d.BeginStep();
+        var x = Tensor.From(d, Enumerable.Repeat(float.NaN, size[0]).ToArray(), new(size));
         foreach (var op in new Func<Tensor, Tensor>[] { Ops.Gelu, Ops.Relu, Ops.Sigmoid, Ops.Tanh })
-            Assert.True(float.IsNaN(op(Tensor.From(d, [float.NaN], new(1))).Item()));
+            foreach (var type in (DType[])[DType.F32, DType.BF16])
+                Assert.All(Ops.Cast(op(Ops.Cast(x, type)), DType.F32).ToArray(), v => Assert.True(float.IsNaN(v)));
     }
 
     private static void Accurate(Device d, float[] values)
@@ -78,7 +81,8 @@ public class ActivationsTests
     private static void Matches(string device, int[] shape, Func<Tensor, Tensor> op, Func<double, double> formula)
     {
         using var d = Devices.Open(device);
-        Check.Op(d, t => op(t[0]), x => Array.ConvertAll(x[0], v => formula(v)), [Input.Normal(new(shape), 3, 2)], 2e-6);
+        foreach (var x in (Input[])[Input.Normal(new(shape), 3, 2), Input.Normal(new(shape), 3, 2).BF16])
+            Check.Op(d, t => op(t[0]), v => Array.ConvertAll(v[0], e => formula(e)), [x], 2e-6);
     }
 
     private static double Gelu(double x) => x * Phi(x);

@@ -29,10 +29,10 @@ public class CastTests
     }
 
     /// <summary>Nearest, and of two equally near the even one: found by looking at both neighbours in F64.</summary>
-    [Fact]
-    public void Rounds_to_the_nearest_and_ties_to_even()
+    [Theory, OnEachDevice]
+    public void Rounds_to_the_nearest_and_ties_to_even(string device)
     {
-        using var d = new CpuDevice(2);
+        using var d = Devices.Open(device);
         Gen.UInt.Array[1, 60].Sample(bits => Nearest(d, bits), iter: 500, threads: 1);
         Nearest(d, [0x3F808000, 0x3F818000, 0x3F808001, 0x3F807FFF, 0x7F7F8000, 0x7F7F7FFF, 0x80000001, 0x00008000, 0x00018000, 0xFF800000, 0x7F800000]);
         Nearest(d, [.. Enumerable.Range(0, 40).Select(i => 0x40000000u + (uint)i * 0x4000)]);

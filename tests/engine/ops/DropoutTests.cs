@@ -12,7 +12,8 @@ public class DropoutTests
     {
         using var d = Devices.Open(device);
         foreach (var p in new[] { 0.1f, 0.5f, 0.9f })
-            Check.Op(d, t => Ops.Dropout(t[0], p, Random), x => Dropped(x[0], p), [Input.Normal(new(shape), 1)]);
+            foreach (var x in (Input[])[Input.Normal(new(shape), 1), Input.Normal(new(shape), 1).BF16])
+                Check.Op(d, t => Ops.Dropout(t[0], p, Random), v => Dropped(v[0], p), [x]);
     }
 
     /// <summary>Tasks of 16384 elements: the mask goes by the number of the element, not by its place in a task.</summary>

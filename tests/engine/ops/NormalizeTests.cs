@@ -9,7 +9,8 @@ public class NormalizeTests
     public void Matches_the_formula_and_its_differences(string device, int[] shape)
     {
         using var d = Devices.Open(device);
-        Check.Op(d, t => Ops.L2Normalize(t[0]), x => Normalize(x[0], shape[^1]), [Input.Normal(new(shape), 1, 3)]);
+        foreach (var x in (Input[])[Input.Normal(new(shape), 1, 3), Input.Normal(new(shape), 1, 3).BF16])
+            Check.Op(d, t => Ops.L2Normalize(t[0]), v => Normalize(v[0], shape[^1]), [x]);
     }
 
     /// <summary>A row of zeros has no direction: zeros out, no gradient, and no NaN for the rows beside it.</summary>
@@ -42,6 +43,22 @@ public class NormalizeTests
         {
             var y = Ops.L2Normalize(Tensor.From(d, Array.ConvertAll(plain.Values, v => v * by), new(3, 21)), 1e-30f);
             Check.Close(expected, y.ToArray(), 1e-6, $"rows scaled by {by}");
+        }
+    }
+
+    /// <summary>Nothing is hidden: a row with a NaN or an infinity gives NaN, and the row beside it stays as it should.</summary>
+    [Theory, OnEachDevice]
+    public void A_broken_row_shows(string device)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep();
+        foreach (var broken in new[] { float.NaN, float.PositiveInfinity })
+        {
+            var values = Values.Normal(60, 1);
+            values[17] = broken;
+            var y = Ops.L2Normalize(Tensor.From(d, values, new(2, 30))).ToArray();
+            Assert.True(float.IsNaN(y[17]));
+            Assert.Equal(1, y[30..].Sum(v => (double)v * v), 1e-6);
         }
     }
 

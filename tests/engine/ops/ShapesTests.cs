@@ -13,8 +13,9 @@ public class ShapesTests
         using var d = Devices.Open(device);
         var (outer, inner, extents) = (s[0], s[1], s[2..]);
         foreach (var axis in new[] { 1, -2 })
-            Check.Op(d, t => Ops.Concat(t, axis), x => Join(x, outer, inner, extents),
-                [.. extents.Select((e, k) => Input.Normal(new(outer, e, inner), (uint)k + 1))]);
+            foreach (var type in (DType[])[DType.F32, DType.BF16])
+                Check.Op(d, t => Ops.Concat(t, axis), x => Join(x, outer, inner, extents),
+                    [.. extents.Select((e, k) => Input.Normal(new(outer, e, inner), (uint)k + 1) with { Type = type })]);
     }
 
     // outer x extent x inner x start x length
@@ -23,7 +24,32 @@ public class ShapesTests
     {
         using var d = Devices.Open(device);
         foreach (var axis in new[] { 1, -2 })
-            Check.Op(d, t => Ops.Slice(t[0], axis, s[3], s[4]), x => Cut(x[0], s[0], s[1], s[2], s[3], s[4]), [Input.Normal(new(s[0], s[1], s[2]), 1)]);
+            foreach (var type in (DType[])[DType.F32, DType.BF16])
+                Check.Op(d, t => Ops.Slice(t[0], axis, s[3], s[4]), x => Cut(x[0], s[0], s[1], s[2], s[3], s[4]),
+                    [Input.Normal(new(s[0], s[1], s[2]), 1) with { Type = type }]);
+    }
+
+    /// <summary>Runs longer than a task of the CPU device are cut: 64 KB. Forward and backward, along the outermost axis and an inner one.</summary>
+    [Theory, OnEachDevice("1x5x9001", "2x5x9001", "3x40000x1")]
+    public void Long_runs_move_whole(string device, int[] s)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep();
+        var x = Input.Normal(new(s), 1).ToTensor(d);
+        var second = s[1] / 2;
+        var (a, b) = (Ops.Slice(x, 1, 0, second), Ops.Slice(x, 1, second, s[1] - second));
+        var y = Ops.Concat([b, a], 1).Keep();
+        var weights = Values.Normal((int)x.Count, 2);
+        Ops.Sum(Ops.Multiply(y, Tensor.From(d, weights, x.Shape))).Backward();
+        var (values, moved, gradient) = (x.ToArray(), y.ToArray(), x.Grad!.ToArray());
+        for (var o = 0; o < s[0]; o++)
+            for (var e = 0; e < s[1]; e++)
+                for (var i = 0; i < s[2]; i++)
+                {
+                    var (from, to) = ((o * s[1] + e) * s[2] + i, (o * s[1] + (e + s[1] - second) % s[1]) * s[2] + i);
+                    Assert.Equal(values[from], moved[to]);
+                    Assert.Equal(weights[to], gradient[from]);
+                }
     }
 
     /// <summary>What was joined comes apart again, along any axis of any shape, and with its gradient.</summary>

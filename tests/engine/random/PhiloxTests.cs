@@ -17,16 +17,23 @@ public class PhiloxTests
     public void A_permutation_holds_each_index_once() =>
         Assert.Equal(Enumerable.Range(0, 1000), new Philox(7, 1).Permutation(1000).Order());
 
-    /// <summary>The eight counters abreast give what one counter after another gives, across 2³² too.</summary>
+    /// <summary>Counters abreast give what one counter after another gives, across 2³² too, at every width.</summary>
     [Fact]
-    public unsafe void A_run_is_the_bits_of_its_elements()
+    public void A_run_is_the_uniforms_of_its_elements()
     {
-        var random = new Philox(0x9876543210ABCDEF, 5, 77);
-        var words = stackalloc uint[Philox.RunLength];
-        foreach (var block in new ulong[] { 0, 3, 0xFFFFFFFE, 0x123456789A })
+        if (CpuDevice.WidestVector >= 512) IsRun<Vec512>();
+        if (CpuDevice.WidestVector >= 256) IsRun<Vec256>();
+        IsRun<Vec128>();
+    }
+
+    private static unsafe void IsRun<V>() where V : struct, IVector<V>
+    {
+        var random = new Philox(0x9876543210ABCDEF, 0xFEDCBA98, 0x80000077);
+        var run = stackalloc float[Philox.RunLength];
+        foreach (var block in new ulong[] { 0, 3, 0xFFFFFFFE, 0x123456789A, ulong.MaxValue / 4 - 8 })
         {
-            random.Run(block, words);
-            for (var i = 0; i < Philox.RunLength; i++) Assert.Equal(random.Bits(4 * block + (ulong)i), words[i]);
+            random.Uniforms<V>(block, run);
+            for (var i = 0; i < Philox.RunLength; i++) Assert.Equal(random.Uniform(4 * block + (ulong)i), run[i]);
         }
     }
 }

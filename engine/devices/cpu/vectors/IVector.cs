@@ -32,6 +32,9 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
     /// <summary>Rounds to BF16, to nearest, ties to even; a NaN stays one.</summary>
     void StoreBF16(ushort* p);
 
+    /// <summary>sums += the squares, lane by lane, in F64.</summary>
+    void AddSquares(double* sums);
+
     static abstract V operator +(V a, V b);
 
     static abstract V operator -(V a, V b);

@@ -43,6 +43,9 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddSquares(double* sums) => *sums += (double)Value * Value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec1 operator +(Vec1 a, Vec1 b) => new(a.Value + b.Value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -48,6 +48,14 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddSquares(double* sums)
+    {
+        var (low, high) = Vector128.Widen(_v);
+        Vector128.FusedMultiplyAdd(low, low, Vector128.Load(sums)).Store(sums);
+        Vector128.FusedMultiplyAdd(high, high, Vector128.Load(sums + 2)).Store(sums + 2);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec128 operator +(Vec128 a, Vec128 b) => new(a._v + b._v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

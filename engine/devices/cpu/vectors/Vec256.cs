@@ -48,6 +48,14 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddSquares(double* sums)
+    {
+        var (low, high) = Vector256.Widen(_v);
+        Vector256.FusedMultiplyAdd(low, low, Vector256.Load(sums)).Store(sums);
+        Vector256.FusedMultiplyAdd(high, high, Vector256.Load(sums + 4)).Store(sums + 4);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec256 operator +(Vec256 a, Vec256 b) => new(a._v + b._v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

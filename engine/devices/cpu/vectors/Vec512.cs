@@ -48,6 +48,14 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddSquares(double* sums)
+    {
+        var (low, high) = Vector512.Widen(_v);
+        Vector512.FusedMultiplyAdd(low, low, Vector512.Load(sums)).Store(sums);
+        Vector512.FusedMultiplyAdd(high, high, Vector512.Load(sums + 8)).Store(sums + 8);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec512 operator +(Vec512 a, Vec512 b) => new(a._v + b._v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -108,6 +108,13 @@ public unsafe class VectorTests
         var host = new ReadOnlySpan<float>(x, V.Count).ToArray();
         Assert.Equal(host.Sum(), V.Sum(V.Load(x)));
         Assert.Equal(host.Max(), V.Largest(V.Load(x)));
+        var sums = stackalloc double[V.Count];
+        for (var i = 0; i < V.Count; i++) sums[i] = -i;
+        V.Load(x).AddSquares(sums);
+        for (var i = 0; i < V.Count; i++) Assert.Equal((double)x[i] * x[i] - i, sums[i]);
+        x[0] = 3e30f; // whose square is beyond F32
+        V.Load(x).AddSquares(sums);
+        Assert.Equal((double)3e30f * 3e30f, sums[0]);
         x[V.Count - 1] = float.NaN;
         Assert.True(float.IsNaN(V.Largest(V.Load(x))));
     }
