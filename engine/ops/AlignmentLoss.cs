@@ -1,12 +1,13 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
 
 // Alignment of pairs by absolute thresholds.                                       Wang et al. (ViTAA), ECCV 2020
 //   forward   L = 1/N ΣᵢΣⱼ  same identity: log(1 + e^(−τp·(S−α))),  other: log(1 + e^(τn·(S−β))),  S = cos(vᵢ, tⱼ)
 //   backward  dS = −τp·σ(−τp·(S−α)) or τn·σ(τn·(S−β)), over N
-//   care      log(1+eᶻ) = max(z, 0) + log1p(e^−|z|): never overflows, and small losses keep their digits
+//   care      log(1+eᶻ) = max(z, 0) + log(1+e), e = e^−|z|: never overflows. log(1+e) = 2·artanh(e/(2+e)), whose argument is at
+//             most ⅓: eight terms of its series are exact to F32, and small losses keep all their digits
+//   cost      one exp for each of the N² scores; see Contrast for the rest
 public static partial class Ops
 {
     /// <summary>The alignment loss over all N² pairs, divided by N; a scalar. F32.</summary>
@@ -30,28 +31,42 @@ public static partial class Ops
 
 file readonly unsafe struct AlignmentRow(float alpha, float beta, float positiveScale, float negativeScale) : IContrastRow
 {
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public double Row(int i, float* cosines, int n, int* identities, float factor, out float dFactor)
+    public double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>
     {
-        var own = Vector512.Create(identities[i]);
-        var one = Vector512<float>.One;
-        Vector512<float> loss = default;
-        for (var j = 0; j < n; j += 16)
-        {
-            var same = Vector512.Equals(Vector512.Load(identities + j), own).AsSingle();
-            var slope = Vector512.ConditionalSelect(same, Vector512.Create(-positiveScale), Vector512.Create(negativeScale));
-            var margin = Vector512.ConditionalSelect(same, Vector512.Create(alpha), Vector512.Create(beta));
-            var z = (Vector512.Load(cosines + j) - margin) * slope;
-            var there = MatchingRow.There(j, n);
-            var e = Simd.Exp(-Vector512.Abs(z));
-            var u = one + e;
-            // log1p: what 1 + e rounds away is put back by the ratio.
-            var log = Vector512.ConditionalSelect(Vector512.Equals(u, one), e, Vector512.Log(u) * (e / (u - one)));
-            loss += Vector512.BitwiseAnd(Vector512.Max(z, Vector512<float>.Zero) + log, there);
-            var sigmoid = Vector512.ConditionalSelect(Vector512.GreaterThan(z, Vector512<float>.Zero), one, e) / u;
-            Vector512.BitwiseAnd(slope * sigmoid, there).Store(cosines + j);
-        }
         dFactor = 0;
-        return Vector512.Sum(loss);
+        return Loop.Sum<V, Pair>(new(cosines, identities, identities[i], alpha, beta, positiveScale, negativeScale), n);
+    }
+
+    /// <summary>The loss of a pair; overwrites its cosine with the gradient.</summary>
+    private readonly struct Pair(
+        float* cosines, int* identities, int own, float alpha, float beta, float positiveScale, float negativeScale) : ITerm
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V At<V>(long j) where V : struct, IVector<V>
+        {
+            var same = V.SameBits(V.Load((float*)identities + j), V.Create(BitConverter.Int32BitsToSingle(own)));
+            var slope = V.Select(same, V.Create(-positiveScale), V.Create(negativeScale));
+            var z = (V.Load(cosines + j) - V.Select(same, V.Create(alpha), V.Create(beta))) * slope;
+            var e = VectorMath.ExpToZero(-V.Abs(z));
+            var positive = V.Less(default, z);
+            var one = V.Create(1f);
+            (slope * V.Select(positive, one, e) / (one + e)).Store(cosines + j);
+            return V.Where(positive, z) + LogOnePlus(e);
+        }
+
+        /// <summary>log(1+e) for e in 0 … 1.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static V LogOnePlus<V>(V e) where V : struct, IVector<V>
+        {
+            var s = e / (e + V.Create(2f));
+            var z = s * s;
+            var p = V.Fma(z, V.Create(2f / 15), V.Create(2f / 13));
+            p = V.Fma(p, z, V.Create(2f / 11));
+            p = V.Fma(p, z, V.Create(2f / 9));
+            p = V.Fma(p, z, V.Create(2f / 7));
+            p = V.Fma(p, z, V.Create(2f / 5));
+            p = V.Fma(p, z, V.Create(2f / 3));
+            return V.Fma(p * z, s, s + s);
+        }
     }
 }

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
 
@@ -18,6 +17,7 @@ public enum MatchNormalization
 //             scores of vᵢ: scale·vᵢ·tⱼ/|tⱼ|, or scale·cos(vᵢ, tⱼ) when both sides are normalised
 //   backward  f = log p − log(q+ε);  dscore = p·(f − Σ p·f)/N      (the derivative of p in log p sums to nothing)
 //   saved     see Contrast
+//   cost      three exps for each of the 2N² scores; see Contrast for the rest
 // Without normalisation training starts on a plateau near the loss of a uniform p; with it, a scale of 3 does not.
 public static partial class Ops
 {
@@ -44,59 +44,60 @@ public static partial class Ops
 internal readonly unsafe struct MatchingRow(float scale, MatchNormalization normalization, float eps) : IContrastRow
 {
     /// <inheritdoc/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public double Row(int i, float* cosines, int n, int* identities, float factor, out float dFactor)
+    public double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>
     {
-        var (s, own) = (scale * factor, Vector512.Create(identities[i]));
-        var top = Vector512.Create(s * Simd.Max(cosines, n));
-        Vector512<float> sum = default;
-        var matches = 0;
-        for (var j = 0; j < n; j += 16)
-        {
-            var there = There(j, n);
-            sum += Vector512.BitwiseAnd(Simd.Exp(Vector512.Load(cosines + j) * s - top), there);
-            var same = Vector512.BitwiseAnd(Vector512.Equals(Vector512.Load(identities + j), own), there.AsInt32());
-            matches += System.Numerics.BitOperations.PopCount(same.ExtractMostSignificantBits());
-        }
-        var logSum = Vector512.Create((float)Math.Log(Vector512.Sum(sum)));
+        var s = scale * factor;
+        var top = s * Rows.Max<V, F32>((F32*)cosines, n);
+        var logSum = (float)Math.Log(SoftmaxRows.ExpSum<V, F32>((F32*)cosines, n, top, s));
+        double matches = Loop.Sum<V, Match>(new(identities, identities[i]), n);
         var q = 1.0 / (normalization == MatchNormalization.Sum ? matches : Math.Sqrt(matches));
-        var logSame = Vector512.Create((float)Math.Log(q + eps));
-        var logOther = Vector512.Create((float)Math.Log(eps));
-
-        Vector512<float> divergence = default;
-        for (var j = 0; j < n; j += 16)
-        {
-            var (p, f) = Terms(j, n);
-            divergence = Vector512.FusedMultiplyAdd(p, f, divergence);
-        }
-        var loss = Vector512.Sum(divergence);
-
-        var mean = Vector512.Create(loss);
-        Vector512<float> along = default;
-        for (var j = 0; j < n; j += 16)
-        {
-            var (p, f) = Terms(j, n);
-            var there = There(j, n);
-            var d = p * (f - mean);
-            along = Vector512.FusedMultiplyAdd(d, Vector512.BitwiseAnd(Vector512.Load(cosines + j), there), along);
-            (d * s).Store(cosines + j);
-        }
-        dFactor = scale * Vector512.Sum(along);
+        var terms = new Terms(cosines, s, top, logSum, identities, identities[i], (float)Math.Log(q + eps), (float)Math.Log(eps));
+        var loss = Loop.Sum<V, Divergence>(new(terms), n);
+        dFactor = scale * Loop.Sum<V, Gradient>(new(terms, cosines, s, loss), n);
         return loss;
+    }
 
+    private readonly struct Match(int* identities, int own) : ITerm
+    {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        (Vector512<float> P, Vector512<float> F) Terms(int j, int n)
+        public V At<V>(long j) where V : struct, IVector<V> =>
+            V.Where(V.SameBits(V.Load((float*)identities + j), V.Create(BitConverter.Int32BitsToSingle(own))), V.Create(1f));
+    }
+
+    private readonly struct Terms(float* cosines, float scale, float top, float logSum, int* identities, int own, float logSame, float logOther)
+    {
+        /// <summary>p and f = log p − log(q+ε).</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V At<V>(long j, out V f) where V : struct, IVector<V>
         {
-            var there = There(j, n);
-            var logP = Vector512.BitwiseAnd(Vector512.Load(cosines + j) * s - top - logSum, there);
-            var p = Vector512.BitwiseAnd(Simd.Exp(logP), there);
-            var same = Vector512.Equals(Vector512.Load(identities + j), own).AsSingle();
-            return (p, logP - Vector512.ConditionalSelect(same, logSame, logOther));
+            var logP = V.Fma(V.Load(cosines + j), V.Create(scale), V.Create(-top)) - V.Create(logSum);
+            var same = V.SameBits(V.Load((float*)identities + j), V.Create(BitConverter.Int32BitsToSingle(own)));
+            f = logP - V.Select(same, V.Create(logSame), V.Create(logOther));
+            return VectorMath.ExpToZero(logP);
         }
     }
 
-    /// <summary>All bits set in the lanes j, j+1, … that are below n.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static Vector512<float> There(int j, int n) =>
-        Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(n - j)).AsSingle();
+    private readonly struct Divergence(Terms terms) : ITerm
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V At<V>(long j) where V : struct, IVector<V>
+        {
+            var p = terms.At<V>(j, out var f);
+            return p * f;
+        }
+    }
+
+    /// <summary>Overwrites a cosine with its gradient; the term is the gradient along the row's scale.</summary>
+    private readonly struct Gradient(Terms terms, float* cosines, float scale, float mean) : ITerm
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V At<V>(long j) where V : struct, IVector<V>
+        {
+            var p = terms.At<V>(j, out var f);
+            var d = p * (f - V.Create(mean));
+            var along = d * V.Load(cosines + j);
+            (d * V.Create(scale)).Store(cosines + j);
+            return along;
+        }
+    }
 }

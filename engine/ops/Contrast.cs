@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
 
@@ -9,16 +8,15 @@ namespace Plip.Engine;
 /// </summary>
 internal unsafe interface IContrastRow
 {
-    /// <summary>
-    /// The loss of row i; overwrites its cosines, and zeroes them from n to the next multiple of 16, with the gradient.
-    /// </summary>
+    /// <summary>The loss of row i; overwrites its cosines with the gradient.</summary>
+    /// <typeparam name="V">The device's vectors.</typeparam>
     /// <param name="i">The row; its pair stands in column i.</param>
-    /// <param name="cosines">The row, readable and writable up to the next multiple of 16; what is there from n on has no meaning.</param>
+    /// <param name="cosines">The row.</param>
     /// <param name="n">Number of columns.</param>
     /// <param name="identities">Identity of each row and column; null for losses without.</param>
     /// <param name="factor">The row embedding's length, or 1.</param>
     /// <param name="dFactor">Gradient of the row's loss by the factor.</param>
-    double Row(int i, float* cosines, int n, int* identities, float factor, out float dFactor);
+    double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>;
 }
 
 /// <summary>
@@ -39,6 +37,8 @@ internal static class Contrast
     {
         Require.Rank(images, 2, "image embeddings (N, D)", op);
         Require.That(images.Shape == texts.Shape, $"expected as many texts as images and the same width, got {images.Shape} and {texts.Shape}", op);
+        Require.Type(images, DType.F32, op);
+        Require.Type(texts, DType.F32, op);
         Require.That(images.Shape[0] > 0, "expected at least one pair", op);
         if (identities != null)
         {
@@ -47,115 +47,137 @@ internal static class Contrast
         }
         var (y, n, device) = (Tensor.Empty(images.Device, new Shape(), madeBy: op), images.Shape[0], images.Device);
         var (u, w) = (Tensor.Like(images, op), Tensor.Like(texts, op));
-        var cosines = Tensor.Empty(device, new Shape(n, (n + 15) & ~15), madeBy: op);
+        var cosines = Tensor.Empty(device, new Shape(n, (n + 15) & ~15), madeBy: op); // rows begin at a cache line
         var (sizes, dSizes) = (Tensor.Empty(device, new Shape(2, n), madeBy: op), Tensor.Zeros(device, new Shape(2, n), madeBy: op));
-        device.Run(cpu: cpu => ContrastCpu.Forward(cpu, y, u, w, cosines, sizes, dSizes, images, texts, identities, row, lengths, bothWays));
+        device.Run(DType.F32, cpu: new ContrastForward<TRow>(y, u, w, cosines, sizes, dSizes, images, texts, identities, row, lengths, bothWays));
         return Tape.Record(y, [images, texts], dy =>
         {
             var dv = images.NeedsGrad ? Tensor.Like(images, op) : null;
             var dt = texts.NeedsGrad ? Tensor.Like(texts, op) : null;
-            device.Run(cpu: cpu =>
-            {
-                if (dv != null) ContrastCpu.Backward(cpu, dv, dy, cosines, false, u, w, sizes, dSizes, 0);
-                if (dt != null) ContrastCpu.Backward(cpu, dt, dy, cosines, true, w, u, sizes, dSizes, 1);
-            });
+            if (dv != null) device.Run(DType.F32, cpu: new ContrastBackward(dv, dy, cosines, u, w, sizes, dSizes, side: 0));
+            if (dt != null) device.Run(DType.F32, cpu: new ContrastBackward(dt, dy, cosines, w, u, sizes, dSizes, side: 1));
             return [dv, dt];
         }, [u, w, cosines, sizes, dSizes], op);
     }
 }
 
-file static unsafe class ContrastCpu
+file readonly unsafe struct ContrastForward<TRow>(
+    Tensor y, Tensor u, Tensor w, Tensor cosines, Tensor sizes, Tensor dSizes,
+    Tensor images, Tensor texts, Tensor? identities, TRow row, bool lengths, bool bothWays) : ICpuKernel
+    where TRow : struct, IContrastRow
 {
-    private const int RowsPerTask = 8;
+    // An exp is about 20 operations, and a score takes three at the most.
+    public Work Work => new("contrast_forward", 2 * (images.Bytes + texts.Bytes) + cosines.Bytes + sizes.Bytes + dSizes.Bytes,
+        cosines.Count * (2.0 * images.Cols + (bothWays ? 120 : 60)));
 
-    public static void Forward<TRow>(
-        CpuDevice cpu, Tensor y, Tensor u, Tensor w, Tensor cosines, Tensor sizes, Tensor dSizes,
-        Tensor images, Tensor texts, Tensor? identities, TRow row, bool lengths, bool bothWays)
-        where TRow : struct, IContrastRow
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
         int n = images.Shape[0], d = images.Shape[1], stride = cosines.Cols;
         float* c = cosines.F32, size = sizes.F32, dSize = dSizes.F32;
-        var ids = identities == null ? null : identities.I32;
-        Normalize(cpu, u, size, images);
-        Normalize(cpu, w, size + n, texts);
-        Gemm.Run<Vec512, F32, F32, F32>(cpu, false, true, n, n, d, u.At<F32>(), d, w.At<F32>(), d, cosines.At<F32>(), stride);
-        var turned = bothWays ? Tensor.Like(cosines) : null;
-        if (turned != null) Turn(cpu, turned.F32, c, n, stride, false);
-        var total = Rows(cpu, c, size, dSize);
-        if (turned != null)
+        ContrastRows.Normalize<V>(cpu, u.F32, size, images.F32, n, d);
+        ContrastRows.Normalize<V>(cpu, w.F32, size + n, texts.F32, n, d);
+        Gemm.Run<V, F32, F32, F32>(cpu, false, true, n, n, d, u.At<F32>(), d, w.At<F32>(), d, cosines.At<F32>(), stride);
+        double total;
+        if (bothWays)
         {
-            total += Rows(cpu, turned.F32, size + n, dSize + n);
-            Turn(cpu, c, turned.F32, n, stride, true);
-            turned.Release();
+            using var turned = cpu.Scratch((long)n * stride);
+            ContrastRows.Turn(cpu, turned.At, c, n, stride, false);
+            total = Losses<V>(cpu, c, size, dSize) + Losses<V>(cpu, turned.At, size + n, dSize + n);
+            ContrastRows.Turn(cpu, c, turned.At, n, stride, true);
         }
+        else total = Losses<V>(cpu, c, size, dSize);
         *y.F32 = (float)(total / n);
-
-        double Rows(CpuDevice cpu, float* all, float* length, float* dLength)
-        {
-            var losses = new double[n];
-            cpu.ForRange(n, RowsPerTask, (from, to) =>
-            {
-                for (var i = (int)from; i < to; i++)
-                {
-                    losses[i] = row.Row(i, all + (nint)i * stride, n, ids, lengths ? length[i] : 1f, out var dFactor);
-                    dLength[i] = lengths ? dFactor : 0f;
-                }
-            });
-            double sum = 0;
-            foreach (var l in losses) sum += l;
-            return sum;
-        }
     }
 
-    /// <summary>dx from the gradient of the cosines; <paramref name="own"/> is x's normalised form, the other side's is <paramref name="other"/>.</summary>
-    public static void Backward(CpuDevice cpu, Tensor dx, Tensor dy, Tensor dCosines, bool turned, Tensor own, Tensor other, Tensor sizes, Tensor dSizes, int side)
+    /// <summary>Σ of the rows' losses, in F64 and in their order; each row is overwritten with its gradient.</summary>
+    private double Losses<V>(CpuDevice cpu, float* all, float* length, float* dLength) where V : struct, IVector<V>
+    {
+        int n = images.Shape[0], stride = cosines.Cols;
+        var ids = identities == null ? null : identities.I32;
+        var (loss, scaled) = (row, lengths);
+        using var scratch = cpu.Scratch(2L * n);
+        var losses = (double*)scratch.At;
+        cpu.ForRange(n, ContrastRows.PerTask, (from, to) =>
+        {
+            for (var i = (int)from; i < to; i++)
+            {
+                losses[i] = loss.Row<V>(i, all + (nint)i * stride, n, ids, scaled ? length[i] : 1f, out var dFactor);
+                dLength[i] = scaled ? dFactor : 0f;
+            }
+        });
+        double sum = 0;
+        for (var i = 0; i < n; i++) sum += losses[i];
+        return sum;
+    }
+}
+
+/// <summary>dx from the gradient of the cosines: <paramref name="own"/> is x's normalised form and its side, 0 for rows, 1 for columns.</summary>
+file readonly unsafe struct ContrastBackward(
+    Tensor dx, Tensor dy, Tensor dCosines, Tensor own, Tensor other, Tensor sizes, Tensor dSizes, int side) : ICpuKernel
+{
+    public Work Work => new("contrast_backward", dCosines.Bytes + own.Bytes + other.Bytes + dx.Bytes, 2.0 * dCosines.Count * dx.Cols);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
         int n = own.Shape[0], d = own.Shape[1];
         float* pdx = dx.F32, u = own.F32, size = sizes.F32 + (nint)side * n, dSize = dSizes.F32 + (nint)side * n;
         var scale = *dy.F32 / n;
-        Gemm.Run<Vec512, F32, F32, F32>(cpu, turned, false, n, d, n, dCosines.At<F32>(), dCosines.Cols, other.At<F32>(), d, dx.At<F32>(), d);
-        cpu.ForRange(n, RowsPerTask, (from, to) =>
+        Gemm.Run<V, F32, F32, F32>(cpu, side == 1, false, n, d, n, dCosines.At<F32>(), dCosines.Cols, other.At<F32>(), d, dx.At<F32>(), d);
+        cpu.ForRange(n, ContrastRows.PerTask, (from, to) =>
         {
             for (var i = from; i < to; i++)
             {
                 float* g = pdx + i * d, ui = u + i * d;
                 var inverse = size[i] > 0 ? scale / size[i] : 0f;
-                var along = scale * dSize[i] - inverse * Simd.Dot(g, ui, d);
-                var k = 0;
-                for (; k <= d - 16; k += 16) (Vector512.Load(g + k) * inverse + Vector512.Load(ui + k) * along).Store(g + k);
-                for (; k < d; k++) g[k] = g[k] * inverse + ui[k] * along;
+                var along = scale * dSize[i] - inverse * Rows.Dot<V, F32>((F32*)g, (F32*)ui, d);
+                Loop.Run<V, Combine>(new(g, ui, inverse, along), 0, d);
             }
         });
     }
 
-    private static void Normalize(CpuDevice cpu, Tensor u, float* size, Tensor x)
+    private readonly struct Combine(float* g, float* u, float inverse, float along) : ILoop
     {
-        float* pu = u.F32, px = x.F32;
-        var d = x.Cols;
-        cpu.ForRange(x.Rows, RowsPerTask, (from, to) =>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long k) where V : struct, IVector<V> =>
+            V.Fma(V.Load(g + k), V.Create(inverse), V.Load(u + k) * V.Create(along)).Store(g + k);
+    }
+}
+
+/// <summary>What stands around the products: rows of length one, and a square turned.</summary>
+file static unsafe class ContrastRows
+{
+    public const int PerTask = 8;
+
+    /// <summary>u = x/|x| by rows, and the lengths; 0 for a row without direction.</summary>
+    public static void Normalize<V>(CpuDevice cpu, float* u, float* size, float* x, int rows, int cols) where V : struct, IVector<V> =>
+        cpu.ForRange(rows, PerTask, (from, to) =>
         {
             for (var i = from; i < to; i++)
             {
-                float* row = px + i * d, o = pu + i * d;
-                size[i] = MathF.Sqrt(Simd.SumSquares(row, d));
-                var inverse = size[i] > 0 ? 1f / size[i] : 0f;
-                var k = 0;
-                for (; k <= d - 16; k += 16) (Vector512.Load(row + k) * inverse).Store(o + k);
-                for (; k < d; k++) o[k] = row[k] * inverse;
+                size[i] = MathF.Sqrt(Rows.SumSquares<V, F32>((F32*)(x + i * cols), cols));
+                Loop.Run<V, Scale>(new(u + i * cols, x + i * cols, size[i] > 0 ? 1f / size[i] : 0f), 0, cols);
             }
         });
-    }
 
     /// <summary>to = fromᵀ, or to += fromᵀ.</summary>
-    private static void Turn(CpuDevice cpu, float* to, float* from, int n, int stride, bool add) =>
+    /// <remarks>Sixteen columns of the source at a time: each of its cache lines is read once.</remarks>
+    public static void Turn(CpuDevice cpu, float* to, float* from, int n, int stride, bool add) =>
         cpu.ForRange(n, 16, (r0, r1) => TurnRows(to, from, (int)r0, (int)r1, n, stride, add));
 
-    /// <remarks>Sixteen columns of the source at a time: each of its cache lines is read once.</remarks>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void TurnRows(float* to, float* from, int r0, int r1, int n, nint stride, bool add)
     {
         for (var j = 0; j < n; j++)
             for (var i = r0; i < r1; i++)
                 to[i * stride + j] = from[j * stride + i] + (add ? to[i * stride + j] : 0f);
+    }
+
+    private readonly struct Scale(float* y, float* x, float by) : ILoop
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long k) where V : struct, IVector<V> => (V.Load(x + k) * V.Create(by)).Store(y + k);
     }
 }

@@ -1,4 +1,4 @@
-using System.Runtime.Intrinsics;
+using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
 
@@ -8,13 +8,16 @@ namespace Plip.Engine;
 //   saved     x, and lse: one float a row. Probabilities are recomputed in the pass that writes dx, so no (T, V) tensor
 //             but dx itself is ever written.
 //   care      the largest logit is taken off before exp; losses are summed in F64 in the order of the rows
-// Cost: x read once forward (4 bytes an element), once backward with dx written (8). At V = 30522 a row is 122 KB; to
-// project only the rows that count, take them first with GatherRows.
+// Cost: x read once forward (4 bytes an element in F32), once backward with dx written (8); half that in BF16. At V = 30522
+// a row is 122 KB and stays in L2 between its maximum and its sum; to project only the rows that count, take them first
+// with GatherRows.
 public static partial class Ops
 {
-    /// <summary>Mean cross entropy: logits (T, V) F32, labels I32 (T) → scalar; 0, with zero gradient, when every row is ignored.</summary>
+    /// <summary>
+    /// Mean cross entropy: logits (T, V) F32 or BF16, labels I32 (T) → F32 scalar; 0, with zero gradient, when every row is ignored.
+    /// </summary>
     /// <param name="logits">Unnormalised log-probabilities.</param>
-    /// <param name="labels">The right class of each row, or <paramref name="ignoreIndex"/>.</param>
+    /// <param name="labels">The right class of each row, or <paramref name="ignoreIndex"/>; read again by the backward.</param>
     /// <param name="ignoreIndex">The label of rows that do not count.</param>
     /// <exception cref="ArgumentException">Shapes do not fit, or a label is outside 0 … V−1 (the error names its row).</exception>
     public static Tensor CrossEntropy(Tensor logits, Tensor labels, int ignoreIndex = -100)
@@ -22,77 +25,106 @@ public static partial class Ops
         Require.Rank(logits, 2, "logits (T, V)");
         Require.Type(labels, DType.I32);
         Require.That(labels.Count == logits.Shape[0], $"expected one label for each row of {logits.Shape}, got {labels.Shape}");
-        var classes = labels.ToArray<int>();
-        var counted = 0;
-        for (var t = 0; t < classes.Length; t++)
-        {
-            if (classes[t] == ignoreIndex) continue;
-            Require.That(classes[t] >= 0 && classes[t] < logits.Cols,
-                $"row {t} has label {classes[t]}, outside 0..{logits.Cols - 1}; rows to leave out carry {ignoreIndex}");
-            counted++;
-        }
+        var counted = Counted(logits, labels, ignoreIndex);
         var y = Tensor.Empty(logits.Device, new Shape());
-        var lse = Tensor.Empty(logits.Device, new Shape(classes.Length));
-        y.Device.Run(cpu: cpu => CrossEntropyCpu.Forward(cpu, y, lse, logits, classes, ignoreIndex, counted));
+        var lse = Tensor.PerRow(logits);
+        y.Device.Run(logits.DType, cpu: new CrossEntropyForward(y, lse, logits, labels, ignoreIndex, counted));
         return Tape.Record(y, [logits], dy =>
         {
             var dx = Tensor.Like(logits);
-            dx.Device.Run(cpu: cpu => CrossEntropyCpu.Backward(cpu, dx, dy, lse, logits, classes, ignoreIndex, counted));
+            dx.Device.Run(dx.DType, cpu: new CrossEntropyBackward(dx, dy, lse, logits, labels, ignoreIndex, counted));
             return [dx];
         }, [lse]);
     }
+
+    /// <summary>Rows that are not ignored, their labels checked.</summary>
+    private static int Counted(Tensor logits, Tensor labels, int ignore)
+    {
+        using var host = new HostInts(labels);
+        var counted = 0;
+        for (var t = 0; t < host.Span.Length; t++)
+        {
+            var label = host.Span[t];
+            if (label == ignore) continue;
+            if ((uint)label >= (uint)logits.Cols)
+                throw new ArgumentException(
+                    $"CrossEntropy: row {t} has label {label}, outside 0..{logits.Cols - 1}; rows to leave out carry {ignore}");
+            counted++;
+        }
+        return counted;
+    }
 }
 
-file static unsafe class CrossEntropyCpu
+file readonly unsafe struct CrossEntropyForward(
+    Tensor y, Tensor lse, Tensor x, Tensor labels, int ignore, int counted) : ICpuKernel
 {
-    public static void Forward(CpuDevice cpu, Tensor y, Tensor lse, Tensor x, int[] labels, int ignore, int counted)
+    public Work Work => Work.On("cross_entropy_forward", 18, x, lse, labels);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* px = x.F32, pl = lse.F32;
-        var cols = x.Cols;
-        var losses = new float[labels.Length];
-        cpu.ForRange(labels.Length, SoftmaxCpu.RowsPerTask(cols), (from, to) =>
+        var px = x.At<T>();
+        var pl = lse.F32;
+        var at = labels.I32;
+        var (rows, cols, ignored) = (x.Rows, x.Cols, ignore);
+        using var scratch = cpu.Scratch(rows);
+        var losses = scratch.At;
+        cpu.ForRange(rows, RowBlocks.PerTask(cols), (from, to) =>
         {
             for (var t = from; t < to; t++)
             {
-                if (labels[t] == ignore) continue;
-                float* row = px + t * cols;
+                losses[t] = 0;
+                if (at[t] == ignored) continue;
+                T* row = px + t * cols;
                 // max + log Σ − x[label], the two large terms first: with logits of 10⁴ their difference is exact.
-                var max = Simd.Max(row, cols);
-                var log = MathF.Log(SoftmaxCpu.ExpSum(row, cols, max));
+                var max = Rows.Max<V, T>(row, cols);
+                var log = MathF.Log(SoftmaxRows.ExpSum<V, T>(row, cols, max));
                 pl[t] = max + log;
-                losses[t] = max - row[labels[t]] + log;
+                losses[t] = max - T.Load<Vec1>(row + at[t]).Value + log;
             }
         });
         double sum = 0;
-        foreach (var l in losses) sum += l;
+        for (var t = 0; t < rows; t++) sum += losses[t];
         *y.F32 = counted == 0 ? 0f : (float)(sum / counted);
     }
+}
 
-    public static void Backward(CpuDevice cpu, Tensor dx, Tensor dy, Tensor lse, Tensor x, int[] labels, int ignore, int counted)
+file readonly unsafe struct CrossEntropyBackward(
+    Tensor dx, Tensor dy, Tensor lse, Tensor x, Tensor labels, int ignore, int counted) : ICpuKernel
+{
+    public Work Work => Work.On("cross_entropy_backward", 18, dx, x, lse, labels);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* pdx = dx.F32, px = x.F32, pl = lse.F32;
-        var cols = x.Cols;
-        var scale = counted == 0 ? 0f : *dy.F32 / counted;
-        cpu.ForRange(labels.Length, SoftmaxCpu.RowsPerTask(cols), (from, to) =>
+        T* pdx = dx.At<T>(), px = x.At<T>();
+        var pl = lse.F32;
+        var at = labels.I32;
+        var (cols, ignored, scale) = (x.Cols, ignore, counted == 0 ? 0f : *dy.F32 / counted);
+        cpu.ForRange(x.Rows, RowBlocks.PerTask(cols), (from, to) =>
         {
             for (var t = from; t < to; t++)
             {
-                float* o = pdx + t * cols, row = px + t * cols;
-                if (labels[t] == ignore)
+                T* o = pdx + t * cols, row = px + t * cols;
+                if (at[t] == ignored)
                 {
-                    new Span<float>(o, cols).Clear();
+                    new Span<T>(o, cols).Clear();
                     continue;
                 }
-                var shift = Vector512.Create(pl[t]);
-                for (var i = 0; i < cols; i += 16)
-                {
-                    var v = Simd.ExpToZero(Vector512.Load(row + i) - shift) * scale;
-                    if (i <= cols - 16) v.Store(o + i);
-                    else
-                        for (var k = 0; i + k < cols; k++) o[i + k] = v[k];
-                }
-                o[labels[t]] -= scale;
+                Loop.Run<V, Gradient<T>>(new(o, row, pl[t], scale), 0, cols);
+                // Written whole, not corrected in place: p − 1 is rounded once when dx is BF16.
+                var p = VectorMath.ExpToZero(T.Load<Vec1>(row + at[t]) - new Vec1(pl[t]));
+                T.Store((p - new Vec1(1f)) * new Vec1(scale), o + at[t]);
             }
         });
+    }
+
+    private readonly struct Gradient<T>(T* dx, T* x, float lse, float scale) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> =>
+            T.Store(VectorMath.ExpToZero(T.Load<V>(x + i) - V.Create(lse)) * V.Create(scale), dx + i);
     }
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
@@ -6,75 +7,152 @@ namespace Plip.Engine;
 //   forward   y_t = x[i_t]
 //   backward  dx_r = Σ_{t: i_t = r} dy_t
 //   saved     nothing but the indices
-//   order     the positions are sorted by (index, position) and each row of dx is summed by one thread in the order of
-//             the positions: no atomics, the same bits for any number of threads, however often a word repeats
-// Cost: y once forward. Backward writes all of dx, zeros included: 94 MB for BERT's 30522 × 768 table, so a table that
+//   types     a table's gradient is F32, for it is a parameter's; a picked activation's is stored as the activation is
+//   order     positions are put in order of their rows (a counting sort), then each row of dx is summed by one thread in the
+//             order of its positions, in F32: no atomics, the same bits for any number of threads, however often a word repeats
+// Cost: y once forward. Backward writes all of dx once, zeros included: 94 MB for BERT's 30522 × 768 table, so a table that
 // does not train should be frozen, and then nothing is written.
 public static partial class Ops
 {
-    /// <summary>Rows of a table by id: table (V, C), ids I32 (T) → (T, C). F32.</summary>
+    /// <summary>
+    /// Rows of a table by id: table (V, C) F32 or BF16, ids I32 (T) → (T, C), stored as the table is. The gradient of the
+    /// table is F32 in both cases. The backward reads the ids again.
+    /// </summary>
     /// <exception cref="ArgumentException">An id is outside 0 … V−1; the error names its position.</exception>
-    public static Tensor Embedding(Tensor table, Tensor ids) => RowsCpu.Gather(table, ids, "id");
+    public static Tensor Embedding(Tensor table, Tensor ids) => Picked(table, ids, "id", DType.F32);
 
     /// <summary>
-    /// Some rows of a matrix, in any order and as often as asked: x (R, C), indices I32 (T) → (T, C). Masked tokens are
-    /// taken out with it before the projection on the vocabulary, first tokens with the offsets of their sequences. F32.
+    /// Some rows of a matrix, in any order and as often as asked: x (R, C) F32 or BF16, indices I32 (T) → (T, C), stored as
+    /// x is. Masked tokens are taken out with it before the projection on the vocabulary, first tokens with the offsets of
+    /// their sequences. The backward reads the indices again.
     /// </summary>
     /// <exception cref="ArgumentException">An index is outside 0 … R−1; the error names its position.</exception>
-    public static Tensor GatherRows(Tensor x, Tensor indices) => RowsCpu.Gather(x, indices, "index");
-}
+    public static Tensor GatherRows(Tensor x, Tensor indices) => Picked(x, indices, "index", x.DType);
 
-file static unsafe class RowsCpu
-{
-    public static Tensor Gather(Tensor x, Tensor indices, string what, [CallerMemberName] string op = "")
+    private static Tensor Picked(Tensor x, Tensor indices, string what, DType gradient, [CallerMemberName] string op = "")
     {
         Require.Rank(x, 2, "a matrix of rows (R, C)", op);
         Require.Type(indices, DType.I32, op);
         Require.That(indices.Shape.Rank == 1, $"expected a list (T,) of {what} numbers, got {indices.Shape}", op);
-        var rows = indices.ToArray<int>();
-        for (var t = 0; t < rows.Length; t++)
-            Require.That(rows[t] >= 0 && rows[t] < x.Shape[0], $"{what} {rows[t]} at position {t} is outside 0..{x.Shape[0] - 1}", op);
-        var y = Tensor.Empty(x.Device, new Shape(rows.Length, x.Cols), DType.F32, op);
-        y.Device.Run(cpu: cpu => Forward(cpu, y, x, rows));
+        using (var host = new HostInts(indices))
+            for (var t = 0; t < host.Span.Length; t++)
+                if ((uint)host.Span[t] >= (uint)x.Shape[0])
+                    throw new ArgumentException($"{op}: {what} {host.Span[t]} at position {t} is outside 0..{x.Shape[0] - 1}");
+        var y = Tensor.Empty(x.Device, new Shape(indices.Shape[0], x.Cols), x.DType, op);
+        y.Device.Run(y.DType, cpu: new GatherForward(y, x, indices));
         return Tape.Record(y, [x], dy =>
         {
-            var dx = Tensor.Like(x, op);
-            dx.Device.Run(cpu: cpu => Backward(cpu, dx, dy, rows));
+            var dx = Tensor.Empty(x.Device, x.Shape, gradient, op);
+            dx.Device.Run(dy.DType, cpu: new GatherBackward(dx, dy, indices));
             return [dx];
         }, null, op);
     }
+}
 
-    private static void Forward(CpuDevice cpu, Tensor y, Tensor x, int[] rows)
+/// <summary>An I32 tensor on the host while its numbers are checked, in an array that is used again: a step leaves no garbage.</summary>
+internal readonly ref struct HostInts : IDisposable
+{
+    private readonly int[] _array;
+
+    public HostInts(Tensor x)
     {
-        float* py = y.F32, px = x.F32;
+        _array = ArrayPool<int>.Shared.Rent((int)x.Count);
+        var span = _array.AsSpan(0, (int)x.Count);
+        x.CopyTo(span);
+        Span = span;
+    }
+
+    public ReadOnlySpan<int> Span { get; }
+
+    public void Dispose() => ArrayPool<int>.Shared.Return(_array);
+}
+
+file readonly unsafe struct GatherForward(Tensor y, Tensor x, Tensor indices) : ICpuKernel
+{
+    public Work Work => new("gather_rows", 2 * y.Bytes + indices.Bytes, 0);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        T* py = y.At<T>(), px = x.At<T>();
+        var at = indices.I32;
         var cols = x.Cols;
-        cpu.ForRange(rows.Length, Math.Max(1, CpuDevice.Grain / Math.Max(1, cols)), (from, to) =>
+        cpu.ForRange(y.Rows, RowBlocks.PerTask(cols), (from, to) =>
         {
-            for (var t = from; t < to; t++)
-                new ReadOnlySpan<float>(px + (long)rows[t] * cols, cols).CopyTo(new Span<float>(py + t * cols, cols));
+            for (var t = from; t < to; t++) new ReadOnlySpan<T>(px + (long)at[t] * cols, cols).CopyTo(new Span<T>(py + t * cols, cols));
+        });
+    }
+}
+
+file readonly unsafe struct GatherBackward(Tensor dx, Tensor dy, Tensor indices) : ICpuKernel
+{
+    public Work Work => new("gather_rows_backward", dx.Bytes + dy.Bytes + indices.Bytes, dy.Count);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        if (dx.DType == DType.F32) Into<V, T, F32>(cpu, (F32*)dx.F32);
+        else Into<V, T, T>(cpu, dx.At<T>());
+    }
+
+    private void Into<V, T, TGradient>(CpuDevice cpu, TGradient* pdx)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+        where TGradient : unmanaged, IElement<TGradient>
+    {
+        var pdy = dy.At<T>();
+        int cols = dx.Cols, rows = dx.Rows, count = dy.Rows;
+        using var scratch = cpu.Scratch(rows + 2L + count);
+        int* starts = (int*)scratch.At, order = starts + rows + 2;
+        Sort(indices.I32, count, starts, rows, order);
+        cpu.ForRange(rows, RowBlocks.PerTask(cols), (from, to) =>
+        {
+            for (var r = from; r < to; r++)
+            {
+                TGradient* row = pdx + r * cols;
+                int first = starts[r], picks = starts[r + 1] - first;
+                if (picks == 0) new Span<TGradient>(row, cols).Clear();
+                else if (picks == 1) Loop.Run<V, Copy<T, TGradient>>(new(row, pdy + (long)order[first] * cols), 0, cols);
+                else Sum<V, T, TGradient>(row, pdy, order + first, picks, cols);
+            }
         });
     }
 
-    private static void Backward(CpuDevice cpu, Tensor dx, Tensor dy, int[] rows)
+    /// <summary>order = positions by (row, position); those of row r are order[starts[r]] … order[starts[r+1] − 1].</summary>
+    private static void Sort(int* at, int count, int* starts, int rows, int* order)
     {
-        float* pdx = dx.F32, pdy = dy.F32;
-        var cols = dx.Cols;
-        cpu.ForRange(dx.Count, CpuDevice.Grain, (from, to) => new Span<float>(pdx + from, (int)(to - from)).Clear());
-        var order = new long[rows.Length];
-        for (var t = 0; t < rows.Length; t++) order[t] = ((long)rows[t] << 32) | (uint)t;
-        Array.Sort(order);
-        cpu.ForRange(order.Length, Math.Max(1, CpuDevice.Grain / Math.Max(1, cols)), (from, to) =>
+        // Counted two places on, so that after the sums starts[r+1] is where row r begins; handing out its places moves it to
+        // where row r ends, which is where the next begins.
+        new Span<int>(starts, rows + 2).Clear();
+        for (var t = 0; t < count; t++) starts[at[t] + 2]++;
+        for (var r = 2; r < rows + 2; r++) starts[r] += starts[r - 1];
+        for (var t = 0; t < count; t++) order[starts[at[t] + 1]++] = t;
+    }
+
+    /// <summary>Σ of the picked rows, a block of columns at a time in F32 that stays in L1.</summary>
+    private static void Sum<V, T, TGradient>(TGradient* row, T* dy, int* picked, int picks, int cols)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+        where TGradient : unmanaged, IElement<TGradient>
+    {
+        const int Block = 256;
+        var sum = stackalloc float[Block];
+        for (var c = 0; c < cols; c += Block)
         {
-            // A task owns the runs of equal rows that begin in its range: it skips the run it starts inside and finishes its last.
-            var i = (int)from;
-            while (i > 0 && i < to && order[i] >> 32 == order[i - 1] >> 32) i++;
-            while (i < to)
-            {
-                var row = order[i] >> 32;
-                var sum = new Span<float>(pdx + row * cols, cols);
-                for (; i < order.Length && order[i] >> 32 == row; i++)
-                    Simd.AddTo(sum, new ReadOnlySpan<float>(pdy + (order[i] & 0xffffffff) * cols, cols));
-            }
-        });
+            var width = Math.Min(Block, cols - c);
+            new Span<float>(sum, width).Clear();
+            for (var k = 0; k < picks; k++) Rows.AddTo<V, T>(sum, dy + (long)picked[k] * cols + c, width);
+            Loop.Run<V, Copy<F32, TGradient>>(new(row + c, (F32*)sum), 0, width);
+        }
+    }
+
+    private readonly struct Copy<TFrom, TTo>(TTo* to, TFrom* from) : ILoop
+        where TFrom : unmanaged, IElement<TFrom>
+        where TTo : unmanaged, IElement<TTo>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => TTo.Store(TFrom.Load<V>(from + i), to + i);
     }
 }

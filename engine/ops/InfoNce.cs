@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
 
@@ -7,13 +6,14 @@ namespace Plip.Engine;
 // symmetrical as in CLIP, arXiv:2103.00020.
 //   forward   L = ½·(1/N Σᵢ −log softmax(s·C[i,·])ᵢ + the same of Cᵀ)
 //   backward  dscore = (p − 1[j = i])/2N
+//   cost      two exps for each of the 2N² scores; see Contrast for the rest
 public static partial class Ops
 {
     /// <summary>Symmetrical cross-entropy of scaled cosines, the mean of both directions; a scalar. F32.</summary>
     /// <param name="images">Image embeddings (N, D).</param>
     /// <param name="texts">Text embeddings (N, D); row i is image i's only positive.</param>
     /// <param name="scale">Factor of the cosines, positive.</param>
-    /// <exception cref="ArgumentException">Shapes do not fit, or scale is not positive.</exception>
+    /// <exception cref="ArgumentException">Shapes or types do not fit, or scale is not positive.</exception>
     public static Tensor InfoNce(Tensor images, Tensor texts, float scale = 50f)
     {
         Require.That(scale > 0, $"expected a positive scale, got {scale}");
@@ -23,25 +23,26 @@ public static partial class Ops
 
 file readonly unsafe struct InstanceRow(float scale) : IContrastRow
 {
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public double Row(int i, float* cosines, int n, int* identities, float factor, out float dFactor)
+    public double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>
     {
-        var s = scale;
-        var top = s * Simd.Max(cosines, n);
-        var own = s * cosines[i];
-        Vector512<float> sum = default;
-        for (var j = 0; j < n; j += 16) sum += Exp(j);
-        var total = Vector512.Sum(sum);
-        var weight = 0.5f * s / total;
-        for (var j = 0; j < n; j += 16) (Exp(j) * weight).Store(cosines + j);
+        var top = scale * Rows.Max<V, F32>((F32*)cosines, n);
+        var own = MathF.FusedMultiplyAdd(scale, cosines[i], -top);
+        var total = SoftmaxRows.ExpSum<V, F32>((F32*)cosines, n, top, scale);
+        Loop.Run<V, Gradient>(new(cosines, scale, top, 0.5f * scale / total), 0, n);
         // p − 1 of a pair that is almost certain would cancel; the rest of the row does not.
         cosines[i] = 0;
-        cosines[i] = -Simd.Sum(cosines, n);
+        cosines[i] = -Rows.Sum<V, F32>((F32*)cosines, n);
         dFactor = 0;
-        return 0.5 * (Math.Log(total) + ((double)top - own));
+        return 0.5 * (Math.Log(total) - own);
+    }
 
+    private readonly struct Gradient(float* cosines, float scale, float top, float weight) : ILoop
+    {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        Vector512<float> Exp(int j) =>
-            Vector512.BitwiseAnd(Simd.Exp(Vector512.Load(cosines + j) * s - Vector512.Create(top)), MatchingRow.There(j, n));
+        public void At<V>(long j) where V : struct, IVector<V>
+        {
+            var score = V.Fma(V.Load(cosines + j), V.Create(scale), V.Create(-top));
+            (VectorMath.ExpToZero(score) * V.Create(weight)).Store(cosines + j);
+        }
     }
 }

@@ -58,23 +58,6 @@ public static partial class Ops
             return bias == null ? [dx, dw] : [dx, dw, db];
         });
     }
-
-    /// <summary>Σ over all rows: (…, C) → (C). Partial sums are F32 over fixed blocks of rows, then added in order.</summary>
-    public static Tensor SumRows(Tensor x)
-    {
-        var y = Tensor.Empty(x.Device, new Shape(x.Cols));
-        y.Device.Run(cpu: cpu => MatMulCpu.SumRows(cpu, y, x));
-        return Tape.Record(y, [x], dy => [BroadcastRows(dy, x.Shape)]);
-    }
-
-    /// <summary>Repeats a vector (C) over all rows of <paramref name="shape"/> (…, C); the gradient is <see cref="SumRows"/>.</summary>
-    public static Tensor BroadcastRows(Tensor v, Shape shape)
-    {
-        Require.That(v.Count == shape.Cols, $"expected a vector of {shape.Cols} for {shape}, got {v.Shape}");
-        var y = Tensor.Empty(v.Device, shape);
-        y.Device.Run(cpu: cpu => MatMulCpu.BroadcastRows(cpu, y, v));
-        return Tape.Record(y, [v], dy => [SumRows(dy).View(v.Shape)]);
-    }
 }
 
 file readonly unsafe struct MatMulKernel(
@@ -121,36 +104,4 @@ file readonly unsafe struct LinearWeightGradient(Tensor dw, Tensor dy, Tensor x)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T> => Gemm.Run<V, T, T, F32>(
             cpu, true, false, dy.Cols, x.Cols, x.Rows, dy.At<T>(), dy.Cols, x.At<T>(), x.Cols, dw.At<F32>(), x.Cols);
-}
-
-file static unsafe class MatMulCpu
-{
-    // Fixed, so that the order of additions does not depend on the number of threads.
-    private const int RowsPerPartial = 256;
-
-    public static void SumRows(CpuDevice cpu, Tensor y, Tensor x)
-    {
-        int rows = x.Rows, cols = x.Cols, parts = Math.Max(1, (rows + RowsPerPartial - 1) / RowsPerPartial);
-        var partial = new float[(long)parts * cols];
-        float* px = x.F32, py = y.F32;
-        cpu.For(parts, p =>
-        {
-            var sum = partial.AsSpan(p * cols, cols);
-            for (int r = p * RowsPerPartial, end = Math.Min(rows, r + RowsPerPartial); r < end; r++)
-                Simd.AddTo(sum, new ReadOnlySpan<float>(px + (long)r * cols, cols));
-        });
-        var total = new Span<float>(py, cols);
-        total.Clear();
-        for (var p = 0; p < parts; p++) Simd.AddTo(total, partial.AsSpan(p * cols, cols));
-    }
-
-    public static void BroadcastRows(CpuDevice cpu, Tensor y, Tensor v)
-    {
-        float* py = y.F32, pv = v.F32;
-        var cols = y.Cols;
-        cpu.ForRange(y.Rows, Math.Max(1, CpuDevice.Grain / Math.Max(1, cols)), (from, to) =>
-        {
-            for (var r = from; r < to; r++) new ReadOnlySpan<float>(pv, cols).CopyTo(new Span<float>(py + r * cols, cols));
-        });
-    }
 }

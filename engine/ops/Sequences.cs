@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
 
@@ -7,12 +6,13 @@ namespace Plip.Engine;
 //   SegmentMean     y_b = 1/n_b Σ_t x_t          dx_t = dy_b / n_b
 //   AddPerSequence  y_t = x_t + v_b              dx = dy,  dv_b = Σ_t dy_t      (t over the tokens of b)
 //   saved           nothing
-// Cost: one pass over the tokens. A sequence is summed by one thread in the order of its tokens, so the bits never vary.
+// Cost: one pass over the tokens: SegmentMean 4 bytes an element in F32, AddPerSequence 8, half in BF16. A column of a sequence
+// is summed in F32 by one thread in the order of its tokens, so the bits never vary.
 public static partial class Ops
 {
-    /// <summary>Mean over the rows of each sequence: x (T, C), offsets I32 (B+1) → (B, C). F32.</summary>
+    /// <summary>Mean over the rows of each sequence: x (T, C) F32 or BF16, offsets I32 (B+1) → (B, C), stored as x is.</summary>
     /// <param name="x">Packed rows.</param>
-    /// <param name="cuSeqlens">Where each sequence starts, and T at the end.</param>
+    /// <param name="cuSeqlens">Where each sequence starts, and T at the end; read again by the backward.</param>
     /// <exception cref="ArgumentException">The offsets are not 0 … T in order, or a sequence is empty.</exception>
     public static Tensor SegmentMean(Tensor x, Tensor cuSeqlens)
     {
@@ -20,41 +20,45 @@ public static partial class Ops
         var offsets = Packed.Offsets(cuSeqlens, x.Rows);
         for (var b = 0; b + 1 < offsets.Length; b++)
             Require.That(offsets[b] < offsets[b + 1], $"sequence {b} is empty and has no mean");
-        var y = Tensor.Empty(x.Device, new Shape(offsets.Length - 1, x.Cols));
-        y.Device.Run(cpu: cpu => SequencesCpu.Sum(cpu, y, x, offsets, mean: true));
+        var y = Tensor.Empty(x.Device, new Shape(offsets.Length - 1, x.Cols), x.DType);
+        y.Device.Run(x.DType, cpu: new SequenceSum(y, x, cuSeqlens, mean: true));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(cpu: cpu => SequencesCpu.SpreadMean(cpu, dx, dy, offsets));
+            dx.Device.Run(dx.DType, cpu: new SegmentMeanBackward(dx, dy, cuSeqlens));
             return [dx];
         });
     }
 
-    /// <summary>Adds a vector to every row of its sequence: x (T, C), v (B, C), offsets I32 (B+1) → (T, C). F32.</summary>
+    /// <summary>
+    /// Adds a vector to every row of its sequence: x (T, C) F32 or BF16, v (B, C) F32 or as x is, offsets I32 (B+1) → (T, C),
+    /// stored as x is.
+    /// </summary>
     /// <param name="x">Packed rows.</param>
     /// <param name="v">One vector for each sequence.</param>
-    /// <param name="cuSeqlens">Where each sequence starts, and T at the end.</param>
-    /// <exception cref="ArgumentException">The offsets are not 0 … T in order, or v is not (B, C).</exception>
+    /// <param name="cuSeqlens">Where each sequence starts, and T at the end; read again by the backward.</param>
+    /// <exception cref="ArgumentException">The offsets are not 0 … T in order, or v is not (B, C) or of neither type.</exception>
     public static Tensor AddPerSequence(Tensor x, Tensor v, Tensor cuSeqlens)
     {
         Require.Rank(x, 2, "packed rows (T, C)");
         var offsets = Packed.Offsets(cuSeqlens, x.Rows);
         var expected = new Shape(offsets.Length - 1, x.Cols);
         Require.That(v.Shape == expected, $"expected one vector for each sequence, {expected}, got {v.Shape}");
+        if (v.DType != DType.F32) Require.Type(v, x.DType);
         var y = Tensor.Like(x);
-        y.Device.Run(cpu: cpu => SequencesCpu.AddVector(cpu, y, x, v, offsets));
+        y.Device.Run(y.DType, cpu: new AddPerSequenceForward(y, x, v, cuSeqlens));
         return Tape.Record(y, [x, v], dy =>
         {
             if (!v.NeedsGrad) return [dy, null];
             var dv = Tensor.Like(v);
-            dv.Device.Run(cpu: cpu => SequencesCpu.Sum(cpu, dv, dy, offsets, mean: false));
+            dv.Device.Run(dy.DType, cpu: new SequenceSum(dv, dy, cuSeqlens, mean: false));
             return [dy, dv];
         });
     }
 }
 
-/// <summary>Reading and checking the offsets of packed sequences.</summary>
-internal static class Packed
+/// <summary>The offsets of packed sequences: reading, checking, and finding a row's sequence.</summary>
+internal static unsafe class Packed
 {
     /// <summary>The offsets on the host, checked: 0 first, never falling, <paramref name="rows"/> last.</summary>
     public static int[] Offsets(Tensor cuSeqlens, int rows, [CallerMemberName] string op = "")
@@ -68,55 +72,124 @@ internal static class Packed
         Require.That(at[^1] == rows, $"the offsets end at {at[^1]}, but there are {rows} rows", op);
         return at;
     }
+
+    /// <summary>The sequence that row t is of: the last that starts at or before t, so that empty ones before it are passed over.</summary>
+    public static int SequenceOf(int* at, int count, long t)
+    {
+        int low = 0, high = count - 1;
+        while (low < high)
+        {
+            var middle = (low + high + 1) / 2;
+            if (at[middle] <= t) low = middle;
+            else high = middle - 1;
+        }
+        return low;
+    }
 }
 
-file static unsafe class SequencesCpu
+/// <summary>y_b = Σ over the rows of sequence b, or their mean.</summary>
+file readonly unsafe struct SequenceSum(Tensor y, Tensor x, Tensor cuSeqlens, bool mean) : ICpuKernel
 {
-    public static void Sum(CpuDevice cpu, Tensor y, Tensor x, int[] offsets, bool mean)
+    private const int Block = 256; // columns a task sums: 1 KB that stays in L1
+
+    public Work Work => Work.On(mean ? "segment_mean" : "segment_sum", 1, x, y, cuSeqlens);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* py = y.F32, px = x.F32;
-        var cols = x.Cols;
-        cpu.For(offsets.Length - 1, b =>
-        {
-            var row = new Span<float>(py + (long)b * cols, cols);
-            row.Clear();
-            for (var t = offsets[b]; t < offsets[b + 1]; t++) Simd.AddTo(row, new ReadOnlySpan<float>(px + (long)t * cols, cols));
-            if (mean) Scale(py + (long)b * cols, py + (long)b * cols, cols, 1f / (offsets[b + 1] - offsets[b]));
-        });
+        if (y.DType == DType.F32) Into<V, T, F32>(cpu, (F32*)y.F32);
+        else Into<V, T, T>(cpu, y.At<T>());
     }
 
-    public static void SpreadMean(CpuDevice cpu, Tensor dx, Tensor dy, int[] offsets)
+    private void Into<V, T, TSum>(CpuDevice cpu, TSum* py)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+        where TSum : unmanaged, IElement<TSum>
     {
-        float* pdx = dx.F32, pdy = dy.F32;
-        var cols = dx.Cols;
-        cpu.For(offsets.Length - 1, b =>
+        var px = x.At<T>();
+        var at = cuSeqlens.I32;
+        var (cols, divide, blocks) = (x.Cols, mean, (x.Cols + Block - 1) / Block);
+        cpu.For(y.Rows * blocks, task =>
         {
-            for (var t = offsets[b]; t < offsets[b + 1]; t++)
-                Scale(pdx + (long)t * cols, pdy + (long)b * cols, cols, 1f / (offsets[b + 1] - offsets[b]));
+            int b = task / blocks, from = task % blocks * Block, width = Math.Min(Block, cols - from);
+            int first = at[b], count = at[b + 1] - first;
+            var sum = stackalloc float[Block];
+            RowBlocks.Sum<V, T>(sum, px + (long)first * cols + from, cols, count, width);
+            Loop.Run<V, Scaled<TSum, F32>>(new(py + (long)b * cols + from, (F32*)sum, divide ? 1f / count : 1f), 0, width);
         });
     }
+}
 
-    public static void AddVector(CpuDevice cpu, Tensor y, Tensor x, Tensor v, int[] offsets)
+/// <summary>dx_t = dy_b / n_b for the rows t of sequence b.</summary>
+file readonly unsafe struct SegmentMeanBackward(Tensor dx, Tensor dy, Tensor cuSeqlens) : ICpuKernel
+{
+    public Work Work => Work.On("segment_mean_backward", 1, dx, dy, cuSeqlens);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* py = y.F32, px = x.F32, pv = v.F32;
-        var cols = x.Cols;
-        cpu.For(offsets.Length - 1, b =>
+        T* pdx = dx.At<T>(), pdy = dy.At<T>();
+        var at = cuSeqlens.I32;
+        var (cols, last) = (dx.Cols, (int)cuSeqlens.Count - 1);
+        cpu.ForRange(dx.Rows, RowBlocks.PerTask(cols), (from, to) =>
         {
-            var add = pv + (long)b * cols;
-            for (var t = offsets[b]; t < offsets[b + 1]; t++)
+            var b = Packed.SequenceOf(at, last, from);
+            for (var t = from; t < to; t++)
             {
-                float* o = py + (long)t * cols, i = px + (long)t * cols;
-                var c = 0;
-                for (; c <= cols - 16; c += 16) (Vector512.Load(i + c) + Vector512.Load(add + c)).Store(o + c);
-                for (; c < cols; c++) o[c] = i[c] + add[c];
+                while (at[b + 1] <= t) b++;
+                Loop.Run<V, Scaled<T, T>>(new(pdx + t * cols, pdy + (long)b * cols, 1f / (at[b + 1] - at[b])), 0, cols);
+            }
+        });
+    }
+}
+
+/// <summary>y_t = x_t + v_b for the rows t of sequence b.</summary>
+file readonly unsafe struct AddPerSequenceForward(Tensor y, Tensor x, Tensor v, Tensor cuSeqlens) : ICpuKernel
+{
+    public Work Work => Work.On("add_per_sequence", 1, y, x, v, cuSeqlens);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        if (v.DType == DType.F32) Add<V, T, F32>(cpu, (F32*)v.F32);
+        else Add<V, T, T>(cpu, v.At<T>());
+    }
+
+    private void Add<V, T, TVector>(CpuDevice cpu, TVector* pv)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+        where TVector : unmanaged, IElement<TVector>
+    {
+        T* py = y.At<T>(), px = x.At<T>();
+        var at = cuSeqlens.I32;
+        var (cols, last) = (x.Cols, (int)cuSeqlens.Count - 1);
+        cpu.ForRange(x.Rows, RowBlocks.PerTask(cols), (from, to) =>
+        {
+            var b = Packed.SequenceOf(at, last, from);
+            for (var t = from; t < to; t++)
+            {
+                while (at[b + 1] <= t) b++;
+                Loop.Run<V, Sum<T, TVector>>(new(py + t * cols, px + t * cols, pv + (long)b * cols), 0, cols);
             }
         });
     }
 
-    private static void Scale(float* y, float* x, int n, float by)
+    private readonly struct Sum<T, TVector>(T* y, T* x, TVector* v) : ILoop
+        where T : unmanaged, IElement<T>
+        where TVector : unmanaged, IElement<TVector>
     {
-        var i = 0;
-        for (; i <= n - 16; i += 16) (Vector512.Load(x + i) * by).Store(y + i);
-        for (; i < n; i++) y[i] = x[i] * by;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(x + i) + TVector.Load<V>(v + i), y + i);
     }
+}
+
+file readonly unsafe struct Scaled<TTo, TFrom>(TTo* to, TFrom* from, float by) : ILoop
+    where TTo : unmanaged, IElement<TTo>
+    where TFrom : unmanaged, IElement<TFrom>
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void At<V>(long i) where V : struct, IVector<V> => TTo.Store(TFrom.Load<V>(from + i) * V.Create(by), to + i);
 }

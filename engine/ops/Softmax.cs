@@ -1,4 +1,4 @@
-using System.Runtime.Intrinsics;
+using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
 
@@ -7,158 +7,178 @@ namespace Plip.Engine;
 //   LogSoftmax  y = x − m − log Σ e^(x−m)     dx = dy − eʸ·Σ dy             saved y
 //   care        m = max x is taken off first: e^x overflows from 89 on
 //   −∞          an entry gets probability 0 and no gradient; a row of nothing else gets zeros (log: −∞), not NaN
-// Cost: a row stays in L1 through its three reads: 8 bytes an element forward, 12 backward, and two exps at most.
+// Cost: a row stays in L1 through its three reads: 8 bytes an element forward and 12 backward in F32, half in BF16, and two
+// exps at most. The second exp of Softmax is cheaper than keeping the first in F32 beside a BF16 result.
 public static partial class Ops
 {
-    /// <summary>Softmax over the last axis. Any shape, F32.</summary>
+    /// <summary>Softmax over the last axis. Any shape, F32 or BF16.</summary>
     public static Tensor Softmax(Tensor x)
     {
         var y = Tensor.Like(x);
-        y.Device.Run(cpu: cpu => SoftmaxCpu.Forward(cpu, y, x));
+        y.Device.Run(y.DType, cpu: new RowForward<Probability>(y, x));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(cpu: cpu => SoftmaxCpu.Backward(cpu, dx, dy, y));
+            dx.Device.Run(dx.DType, cpu: new SoftmaxBackward(dx, dy, y));
             return [dx];
         });
     }
 
-    /// <summary>Logarithm of <see cref="Softmax"/> over the last axis, without its underflow. Any shape, F32.</summary>
+    /// <summary>Logarithm of <see cref="Softmax"/> over the last axis, without its underflow. Any shape, F32 or BF16.</summary>
     public static Tensor LogSoftmax(Tensor x)
     {
         var y = Tensor.Like(x);
-        y.Device.Run(cpu: cpu => SoftmaxCpu.LogForward(cpu, y, x));
+        y.Device.Run(y.DType, cpu: new RowForward<LogProbability>(y, x));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(cpu: cpu => SoftmaxCpu.LogBackward(cpu, dx, dy, y));
+            dx.Device.Run(dx.DType, cpu: new LogSoftmaxBackward(dx, dy, y));
             return [dx];
         });
     }
 }
 
-/// <summary>Row-wise softmax arithmetic, shared with the fused cross entropy.</summary>
-internal static unsafe class SoftmaxCpu
+/// <summary>What the softmax, the fused cross entropy and the contrastive losses share.</summary>
+internal static unsafe class SoftmaxRows
 {
-    /// <summary>Rows a task takes: about <see cref="CpuDevice.Grain"/> elements.</summary>
-    public static int RowsPerTask(int cols) => Math.Max(1, CpuDevice.Grain / Math.Max(1, cols));
+    /// <summary>Σ e^(scale·x − shift).</summary>
+    public static float ExpSum<V, T>(T* x, long n, float shift, float scale = 1f)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => Loop.Sum<V, ExpTerm<T>>(new(x, scale, shift), n);
 
-    /// <summary>Σ e^(x−shift); the terms go to <paramref name="y"/> when it is given.</summary>
-    public static float ExpSum(float* x, int n, float shift, float* y = null)
+    private readonly struct ExpTerm<T>(T* x, float scale, float shift) : ITerm where T : unmanaged, IElement<T>
     {
-        Vector512<float> sum = default, s = Vector512.Create(shift);
-        var i = 0;
-        for (; i <= n - 16; i += 16)
-        {
-            var e = Simd.ExpToZero(Vector512.Load(x + i) - s);
-            sum += e;
-            if (y != null) e.Store(y + i);
-        }
-        var total = Vector512.Sum(sum);
-        if (i == n) return total;
-        var last = Simd.ExpToZero(Vector512.Load(x + i) - s); // reads past the row; blocks have slack for it
-        for (var k = 0; i < n; i++, k++)
-        {
-            total += last[k];
-            if (y != null) y[i] = last[k];
-        }
-        return total;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V At<V>(long i) where V : struct, IVector<V> => VectorMath.ExpToZero(V.Fma(T.Load<V>(x + i), V.Create(scale), V.Create(-shift)));
     }
+}
 
-    /// <summary>log Σ eˣ of a row; −∞ for a row of −∞.</summary>
-    public static float LogSumExp(float* x, int n)
-    {
-        var max = Simd.Max(x, n);
-        return float.IsNegativeInfinity(max) ? max : max + MathF.Log(ExpSum(x, n, max));
-    }
+/// <summary>What a forward writes: made of x − m and one number of the row.</summary>
+file interface IForm
+{
+    static abstract string Name { get; }
 
-    public static void Forward(CpuDevice cpu, Tensor y, Tensor x)
+    static abstract float OfSum(float sum);
+
+    static abstract V Of<V>(V centred, V ofSum) where V : struct, IVector<V>;
+}
+
+file readonly struct Probability : IForm
+{
+    public static string Name => "softmax_forward";
+
+    public static float OfSum(float sum) => 1f / sum;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Of<V>(V centred, V ofSum) where V : struct, IVector<V> => VectorMath.ExpToZero(centred) * ofSum;
+}
+
+file readonly struct LogProbability : IForm
+{
+    public static string Name => "log_softmax_forward";
+
+    public static float OfSum(float sum) => MathF.Log(sum);
+
+    // In two steps: x − m is exact where x is near m, and 10⁴ + log Σ would lose the logarithm's digits.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Of<V>(V centred, V ofSum) where V : struct, IVector<V> => centred - ofSum;
+}
+
+file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : ICpuKernel where TForm : struct, IForm
+{
+    public Work Work => Work.On(TForm.Name, 20, y, x);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* py = y.F32, px = x.F32;
+        T* py = y.At<T>(), px = x.At<T>();
         var cols = x.Cols;
-        cpu.ForRange(x.Rows, RowsPerTask(cols), (from, to) =>
+        cpu.ForRange(x.Rows, RowBlocks.PerTask(cols), (from, to) =>
         {
             for (var r = from; r < to; r++)
             {
-                float* row = px + r * cols, o = py + r * cols;
-                var max = Simd.Max(row, cols);
-                if (float.IsNegativeInfinity(max))
-                {
-                    new Span<float>(o, cols).Clear();
-                    continue;
-                }
-                var inverse = 1f / ExpSum(row, cols, max, o);
-                var i = 0;
-                for (; i <= cols - 16; i += 16) (Vector512.Load(o + i) * inverse).Store(o + i);
-                for (; i < cols; i++) o[i] *= inverse;
+                T* row = px + r * cols;
+                var max = Rows.Max<V, T>(row, cols);
+                // A row of −∞ has no difference to its maximum: its sum is 0, its centred entries stay −∞.
+                if (float.IsNegativeInfinity(max)) max = 0f;
+                var sum = SoftmaxRows.ExpSum<V, T>(row, cols, max);
+                Loop.Run<V, Write<T>>(new(py + r * cols, row, max, sum == 0 ? 0f : TForm.OfSum(sum)), 0, cols);
             }
         });
     }
 
-    public static void Backward(CpuDevice cpu, Tensor dx, Tensor dy, Tensor y)
+    private readonly struct Write<T>(T* y, T* x, float max, float ofSum) : ILoop where T : unmanaged, IElement<T>
     {
-        float* pdx = dx.F32, pdy = dy.F32, py = y.F32;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(TForm.Of(T.Load<V>(x + i) - V.Create(max), V.Create(ofSum)), y + i);
+    }
+}
+
+file readonly unsafe struct SoftmaxBackward(Tensor dx, Tensor dy, Tensor y) : ICpuKernel
+{
+    public Work Work => Work.On("softmax_backward", 4, dx, dy, y);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        T* pdx = dx.At<T>(), pdy = dy.At<T>(), py = y.At<T>();
         var cols = y.Cols;
-        cpu.ForRange(y.Rows, RowsPerTask(cols), (from, to) =>
+        cpu.ForRange(y.Rows, RowBlocks.PerTask(cols), (from, to) =>
         {
             for (var r = from; r < to; r++)
             {
-                float* o = pdx + r * cols, g = pdy + r * cols, p = py + r * cols;
-                var dot = Simd.Dot(g, p, cols);
-                var i = 0;
-                for (; i <= cols - 16; i += 16) (Vector512.Load(p + i) * (Vector512.Load(g + i) - Vector512.Create(dot))).Store(o + i);
-                for (; i < cols; i++) o[i] = p[i] * (g[i] - dot);
+                T* g = pdy + r * cols, p = py + r * cols;
+                Loop.Run<V, Gradient<T>>(new(pdx + r * cols, g, p, Rows.Dot<V, T>(g, p, cols)), 0, cols);
             }
         });
     }
 
-    public static void LogForward(CpuDevice cpu, Tensor y, Tensor x)
+    private readonly struct Gradient<T>(T* dx, T* dy, T* y, float dot) : ILoop where T : unmanaged, IElement<T>
     {
-        float* py = y.F32, px = x.F32;
-        var cols = x.Cols;
-        cpu.ForRange(x.Rows, RowsPerTask(cols), (from, to) =>
-        {
-            for (var r = from; r < to; r++)
-            {
-                float* row = px + r * cols, o = py + r * cols;
-                var max = Simd.Max(row, cols);
-                var log = float.IsNegativeInfinity(max) ? 0f : MathF.Log(ExpSum(row, cols, max));
-                if (float.IsNegativeInfinity(max)) max = 0f; // −∞ − 0 stays −∞
-                // In two steps: x − m is exact where x is near m, and 10⁴ + log Σ would lose the logarithm's digits.
-                var i = 0;
-                for (; i <= cols - 16; i += 16) (Vector512.Load(row + i) - Vector512.Create(max) - Vector512.Create(log)).Store(o + i);
-                for (; i < cols; i++) o[i] = row[i] - max - log;
-            }
-        });
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(y + i) * (T.Load<V>(dy + i) - V.Create(dot)), dx + i);
     }
+}
 
-    public static void LogBackward(CpuDevice cpu, Tensor dx, Tensor dy, Tensor y)
+file readonly unsafe struct LogSoftmaxBackward(Tensor dx, Tensor dy, Tensor y) : ICpuKernel
+{
+    public Work Work => Work.On("log_softmax_backward", 20, dx, dy, y);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* pdx = dx.F32, pdy = dy.F32, py = y.F32;
+        T* pdx = dx.At<T>(), pdy = dy.At<T>(), py = y.At<T>();
         var cols = y.Cols;
-        cpu.ForRange(y.Rows, RowsPerTask(cols), (from, to) =>
+        cpu.ForRange(y.Rows, RowBlocks.PerTask(cols), (from, to) =>
         {
-            for (var r = from; r < to; r++) LogBackwardRow(pdx + r * cols, pdy + r * cols, py + r * cols, cols);
+            for (var r = from; r < to; r++)
+            {
+                T* g = pdy + r * cols, p = py + r * cols;
+                var sum = Loop.Sum<V, Counted<T>>(new(g, p), cols);
+                Loop.Run<V, Gradient<T>>(new(pdx + r * cols, g, p, sum), 0, cols);
+            }
         });
     }
 
-    private static void LogBackwardRow(float* o, float* g, float* y, int cols)
+    // An entry of −∞ is a constant: its dy counts for nothing, as if it were not in the row.
+    private readonly struct Counted<T>(T* dy, T* y) : ITerm where T : unmanaged, IElement<T>
     {
-        // An entry of −∞ is a constant: its dy counts for nothing, as if it were not in the row.
-        Vector512<float> sums = default, never = Vector512.Create(float.NegativeInfinity);
-        var sum = 0f;
-        var i = 0;
-        for (; i <= cols - 16; i += 16)
-            sums += Vector512.ConditionalSelect(Vector512.Equals(Vector512.Load(y + i), never), Vector512<float>.Zero, Vector512.Load(g + i));
-        for (; i < cols; i++) sum += float.IsNegativeInfinity(y[i]) ? 0f : g[i];
-        sum += Vector512.Sum(sums);
-        for (i = 0; i < cols; i += 16)
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V At<V>(long i) where V : struct, IVector<V> =>
+            V.Select(V.Equal(T.Load<V>(y + i), V.Create(float.NegativeInfinity)), default, T.Load<V>(dy + i));
+    }
+
+    private readonly struct Gradient<T>(T* dx, T* dy, T* y, float sum) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
         {
-            var (p, d) = (Vector512.Load(y + i), Vector512.Load(g + i));
-            var v = Vector512.ConditionalSelect(Vector512.Equals(p, never), Vector512<float>.Zero, d - Simd.ExpToZero(p) * sum);
-            if (i <= cols - 16) v.Store(o + i);
-            else
-                for (var k = 0; i + k < cols; k++) o[i + k] = v[k];
+            var p = T.Load<V>(y + i);
+            var d = T.Load<V>(dy + i) - VectorMath.ExpToZero(p) * V.Create(sum);
+            T.Store(V.Select(V.Equal(p, V.Create(float.NegativeInfinity)), default, d), dx + i);
         }
     }
 }

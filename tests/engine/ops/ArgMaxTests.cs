@@ -27,6 +27,21 @@ public class ArgMaxTests
         }, iter: 200, threads: 1);
     }
 
+    /// <summary>Ties from every place of a row on; −0 ties with 0.</summary>
+    [Theory, OnEachDevice("3", "19", "140")]
+    public void Finds_the_first_in_F32_and_BF16(string device, int[] size)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep();
+        var n = size[0];
+        var x = new float[n * n];
+        for (var r = 0; r < n; r++)
+            for (var c = 0; c < n; c++) x[r * n + c] = c < r ? -1 - c % 5 : c == r ? -0f : 0f;
+        var t = Tensor.From(d, x, new(n, n));
+        Assert.Equal(Enumerable.Range(0, n), Ops.ArgMax(t).ToArray<int>());
+        Assert.Equal(Enumerable.Range(0, n), Ops.ArgMax(Ops.Cast(t, DType.BF16)).ToArray<int>());
+    }
+
     /// <summary>The traps: −∞ everywhere, and a NaN, which counts as the largest so that it cannot hide.</summary>
     [Theory, OnEachDevice("2", "16", "40")]
     public void Infinities_and_NaNs_have_a_place(string device, int[] size)

@@ -53,6 +53,19 @@ public class CmpmTests
         Assert.All([.. v.Grad!.ToArray(), .. t.Grad!.ToArray()], g => Assert.True(float.IsFinite(g)));
     }
 
+    /// <summary>The trap: identities are compared as bits in float registers, where 0 equals −0 and a NaN not even itself.</summary>
+    [Theory, OnEachDevice]
+    public void Identities_are_integers_whatever_floats_they_look_like(string device)
+    {
+        using var d = Devices.Open(device);
+        using var outer = d.BeginStep();
+        int[] kinds = [0, int.MinValue, 0x7FC00000, -1, 0x7F800001, 1];
+        var ids = Enumerable.Range(0, 20).Select(i => kinds[i * i % 6]).ToArray();
+        var known = Tensor.From(d, ids, new(20));
+        Check.Op(d, t => Ops.Cmpm(t[0], t[1], known), x => [ContrastOracle.Matching(x[0], x[1], ids, 5, false, 1, MatchNormalization.Sum)],
+            [Input.Normal(new(20, 5), 1), Input.Normal(new(20, 5), 2)], 4e-5);
+    }
+
     [Fact]
     public void Any_number_of_threads_gives_the_same_bits_and_nothing_leaks()
     {
@@ -80,6 +93,8 @@ public class CmpmTests
         using var d = new CpuDevice(1);
         var (a, b) = (Tensor.Zeros(d, new(2, 3)), Tensor.Zeros(d, new(3, 3)));
         Assert.Contains("(3, 3)", Assert.Throws<ArgumentException>(() => Ops.Cmpm(a, b, Tensor.Zeros(d, new(2), DType.I32))).Message);
+        Assert.StartsWith("Cmpm: expected elements of type F32, got BF16 (2, 3)",
+            Assert.Throws<ArgumentException>(() => Ops.Cmpm(a, Tensor.Zeros(d, new(2, 3), DType.BF16), Tensor.Zeros(d, new(2), DType.I32))).Message);
         Assert.Contains("2 identities", Assert.Throws<ArgumentException>(() => Ops.Cmpm(a, a, Tensor.Zeros(d, new(3), DType.I32))).Message);
     }
 }

@@ -16,6 +16,32 @@ public class EmbeddingTests
             Check.Op(d, t => op(t[0], Tensor.From(d, picks, new(picks.Length))), x => Gather(x[0], picks, s[1]), [Input.Normal(new(s[0], s[1]))]);
     }
 
+    [Theory, OnEachDevice("1x1x1", "7x5x3", "4x33x50", "3x300x20")]
+    public void Matches_in_BF16(string device, int[] s)
+    {
+        using var d = Devices.Open(device);
+        var picks = Picks(s[0], s[2], 3);
+        foreach (var op in new Func<Tensor, Tensor, Tensor>[] { Ops.Embedding, Ops.GatherRows })
+            Check.Op(d, t => op(t[0], Tensor.From(d, picks, new(picks.Length))), x => Gather(x[0], picks, s[1]), [Input.Normal(new(s[0], s[1])).BF16]);
+    }
+
+    /// <summary>A parameter's gradient is F32 and keeps a sum that BF16 would not: 256 + 1 rounds to 256 there.</summary>
+    [Theory, OnEachDevice]
+    public void A_table_in_BF16_has_its_gradient_in_F32_and_an_activation_has_its_own(string device)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep();
+        var picks = Tensor.From(d, new int[257], new(257));
+        var table = Ops.Full(d, new(2, 3), 1f);
+        var (a, b) = (Ops.Cast(table, DType.BF16).WithGrad(), Ops.Cast(table, DType.BF16).WithGrad());
+        var loss = Ops.Add(Ops.Sum(Ops.Cast(Ops.Embedding(a, picks), DType.F32)), Ops.Sum(Ops.Cast(Ops.GatherRows(b, picks), DType.F32)));
+        loss.Backward();
+        Assert.Equal(DType.F32, a.Grad!.DType);
+        Assert.Equal([257f, 257f, 257f, 0f, 0f, 0f], a.Grad.ToArray());
+        Assert.Equal(DType.BF16, b.Grad!.DType);
+        Assert.Equal([256f, 256f, 256f, 0f, 0f, 0f], Ops.Cast(b.Grad, DType.F32).ToArray());
+    }
+
     /// <summary>Tasks are cut by size, so runs of equal ids cross their borders: all must arrive, once, with the same bits for any threads.</summary>
     [Fact]
     public void Gradients_are_whole_and_the_same_for_any_number_of_threads()

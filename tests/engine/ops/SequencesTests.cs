@@ -24,6 +24,19 @@ public class SequencesTests
             [Input.Normal(new(at[^1], c), 1), Input.Normal(new(at.Length - 1, c), 2)]);
     }
 
+    // 300 columns are more than a task sums.
+    [Theory, OnEachDevice("1x1", "3x4x1x2", "37x1x5x3", "300x9x2")]
+    public void Both_match_in_BF16(string device, int[] s)
+    {
+        using var d = Devices.Open(device);
+        var (c, at) = (s[0], Offsets(s[1..]));
+        var (x, v) = (Input.Normal(new(at[^1], c), 1).BF16, Input.Normal(new(at.Length - 1, c), 2));
+        if (c > 100) (x, v) = (x.Fixed, v.Fixed);
+        Check.Op(d, t => Ops.SegmentMean(t[0], Tensor.From(d, at, new(at.Length))), y => Mean(y[0], at, c), [x]);
+        foreach (var added in new[] { v, v.BF16 })
+            Check.Op(d, t => Ops.AddPerSequence(t[0], t[1], Tensor.From(d, at, new(at.Length))), y => Added(y[0], y[1], at, c), [x, added]);
+    }
+
     [Fact]
     public void Both_match_for_random_ragged_lengths()
     {
@@ -59,6 +72,9 @@ public class SequencesTests
             Assert.Throws<ArgumentException>(() => Ops.SegmentMean(x, Tensor.From<int>(d, [0, 2, 2, 4], new(4)))).Message);
         Assert.Equal("AddPerSequence: expected one vector for each sequence, (2, 2), got (3, 2)",
             Assert.Throws<ArgumentException>(() => Ops.AddPerSequence(x, Tensor.Zeros(d, new(3, 2)), Tensor.From<int>(d, [0, 2, 4], new(3)))).Message);
+        Assert.StartsWith("AddPerSequence: expected elements of type F32, got BF16 (2, 2)",
+            Assert.Throws<ArgumentException>(() => Ops.AddPerSequence(x, Tensor.Zeros(d, new(2, 2), DType.BF16), Tensor.From<int>(d, [0, 2, 4], new(3)))).Message,
+            StringComparison.Ordinal);
         Assert.StartsWith("SegmentMean: expected elements of type I32",
             Assert.Throws<ArgumentException>(() => Ops.SegmentMean(x, Tensor.Zeros(d, new(3)))).Message, StringComparison.Ordinal);
     }

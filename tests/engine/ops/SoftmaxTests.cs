@@ -20,6 +20,15 @@ public class SoftmaxTests
         Check.Op(d, t => Ops.LogSoftmax(t[0]), x => Array.ConvertAll(Softmax(x[0], shape[^1]), Math.Log), [Input.Normal(new(shape), 1, 3)], 1e-5);
     }
 
+    [Theory, OnEachDevice("1x1", "3x7", "2x3x33", "12x70")]
+    public void Both_match_in_BF16(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        var x = Input.Normal(new(shape), 1, 3).BF16;
+        Check.Op(d, t => Ops.Softmax(t[0]), v => Softmax(v[0], shape[^1]), [x]);
+        Check.Op(d, t => Ops.LogSoftmax(t[0]), v => Array.ConvertAll(Softmax(v[0], shape[^1]), Math.Log), [x]);
+    }
+
     [Fact]
     public void Both_match_for_random_shapes_and_rows_sum_to_one()
     {

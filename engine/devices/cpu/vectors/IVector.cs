@@ -79,6 +79,9 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
     /// <summary>Mask of a = b; false for NaN.</summary>
     static abstract V Equal(V a, V b);
 
+    /// <summary>Mask of the lanes whose 32 bits are the same: equality of integers loaded as if they were floats.</summary>
+    static abstract V SameBits(V a, V b);
+
     /// <summary>mask ? a : b, lane by lane.</summary>
     static abstract V Select(V mask, V a, V b);
 

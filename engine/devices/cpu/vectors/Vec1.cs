@@ -97,6 +97,9 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
     public static Vec1 Equal(Vec1 a, Vec1 b) => Mask(a.Value == b.Value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 SameBits(Vec1 a, Vec1 b) => Mask(BitConverter.SingleToInt32Bits(a.Value) == BitConverter.SingleToInt32Bits(b.Value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec1 Select(Vec1 mask, Vec1 a, Vec1 b) => IsSet(mask) ? a : b;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

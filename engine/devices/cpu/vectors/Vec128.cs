@@ -107,6 +107,9 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     public static Vec128 Equal(Vec128 a, Vec128 b) => new(Vector128.Equals(a._v, b._v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 SameBits(Vec128 a, Vec128 b) => new(Vector128.Equals(a._v.AsInt32(), b._v.AsInt32()).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec128 Select(Vec128 mask, Vec128 a, Vec128 b) => new(Vector128.ConditionalSelect(mask._v, a._v, b._v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

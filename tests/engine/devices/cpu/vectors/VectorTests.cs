@@ -73,6 +73,8 @@ public unsafe class VectorTests
             Lanes("less", V.Select(V.Less(va, vb), va, vc), i => a[i] < b[i] ? a[i] : c[i]);
             Lanes("less or equal", V.Where(V.LessOrEqual(va, vb), vc), i => a[i] <= b[i] ? c[i] : 0f);
             Lanes("equal", V.Where(V.Equal(va, vb), vc), i => a[i] == b[i] ? c[i] : 0f);
+            Lanes("same bits", V.Where(V.SameBits(va, vb), vc), i => BitConverter.SingleToInt32Bits(a[i]) == BitConverter.SingleToInt32Bits(b[i]) ? c[i] : 0f);
+            Lanes("own bits", V.Where(V.SameBits(va, va), vc), i => c[i]);
             var bits = (ushort*)Block(lanes);
             va.StoreBF16(bits);
             Lanes("bf16", V.LoadBF16(bits), i =>
