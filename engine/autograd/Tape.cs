@@ -62,12 +62,14 @@ public sealed class Tape
         loss.Keep();
         loss.PendingGrad = Ops.Full(loss.Device, loss.Shape, scale);
         using var quiet = step.NoGrad();
+        using var phase = Profiler.Phase(loss.Device, "backward");
         for (var i = _nodes.Count - 1; i >= 0; i--)
         {
             var node = _nodes[i];
             var dy = node.Output.PendingGrad;
             if (dy != null)
             {
+                using var measured = Profiler.Op(dy.Device, node.Op);
                 var grads = node.Backward(dy);
                 Distribute(node, dy, grads);
                 node.Output.PendingGrad = null;

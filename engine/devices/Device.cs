@@ -24,6 +24,9 @@ public abstract class Device : IDisposable
     /// <summary>Restarts the peak in <see cref="MemoryInUse"/> from what is in use now.</summary>
     public void ResetPeak() => _peakBytes = _liveBytes;
 
+    /// <summary>What records this device's work at the moment, or null.</summary>
+    internal Profiler? Profiler { get; set; }
+
     /// <summary>Opens a step: every tensor made until it is disposed goes back to the pool then (DESIGN 2).</summary>
     /// <param name="recordGradients">False for evaluation: nothing is taped and nothing is kept for a backward.</param>
     public Step BeginStep(bool recordGradients = true) => new(this, recordGradients);
@@ -64,6 +67,7 @@ public abstract class Device : IDisposable
         _liveBlocks++;
         _liveBytes += bytes;
         _peakBytes = Math.Max(_peakBytes, _liveBytes);
+        Profiler?.Allocated(bytes, _liveBytes);
         return storage;
     }
 

@@ -17,6 +17,16 @@ internal sealed class StepRunner(PlipModel model, Device device)
     public StepLosses Run(Batch batch, float scale)
     {
         using var step = device.BeginStep();
+        var (total, losses) = Forward(batch);
+        if (total == null) return new StepLosses(0, new Dictionary<string, double>());
+        total.Backward(scale);
+        return new StepLosses(total.Item(), losses.ToDictionary(l => l.Name, l => (double)l.Loss.Item(), StringComparer.Ordinal));
+    }
+
+    /// <summary>The weighted sum, null when no task had anything to learn from, and each task's own loss.</summary>
+    private (Tensor? Total, List<(string Name, Tensor Loss)> Tasks) Forward(Batch batch)
+    {
+        using var phase = Profiler.Phase(device, "forward");
         var (h, w) = (model.Config.Image.Height, model.Config.Image.Width);
         var images = Tensor.From(device, batch.Images, new Shape(batch.Size, h, w, 3));
         var identities = Tensor.From(device, batch.Identities, new Shape(batch.Size));
@@ -33,10 +43,7 @@ internal sealed class StepRunner(PlipModel model, Device device)
             terms.Add((loss, task.Weight));
             losses.Add((task.Name, loss.Keep()));
         }
-        if (terms.Count == 0) return new StepLosses(0, new Dictionary<string, double>());
-        var total = Ops.WeightedSum(terms);
-        total.Backward(scale);
-        return new StepLosses(total.Item(), losses.ToDictionary(l => l.Name, l => (double)l.Loss.Item(), StringComparer.Ordinal));
+        return (terms.Count == 0 ? null : Ops.WeightedSum(terms), losses);
     }
 }
 

@@ -21,6 +21,7 @@ internal static class CommandLine
         EmbedCommand.Create(),
         ColorizeCommand.Create(),
         new Command("data", "Make and check data.") { DataMakeCommand.Create(), DataCheckCommand.Create() },
+        ProfileCommand.Create(),
         DoctorCommand.Create(),
     };
 

@@ -57,12 +57,17 @@ public sealed unsafe class CpuDevice : Device
     public int VectorBits { get; }
 
     /// <inheritdoc/>
-    public override void Run(Action<CpuDevice> cpu) => cpu(this);
+    public override void Run(Action<CpuDevice> cpu)
+    {
+        using var measured = Profiler?.Begin(ProfileKind.Kernel, new Work("other", 0, 0)) ?? default;
+        cpu(this);
+    }
 
     /// <summary>Runs a kernel at this device's width.</summary>
     /// <exception cref="NotSupportedException">No arithmetic is made for elements of this type.</exception>
     internal void Launch<TKernel>(DType type, TKernel kernel) where TKernel : struct, ICpuKernel
     {
+        using var measured = Profiler?.Begin(ProfileKind.Kernel, kernel.Work) ?? default;
         switch (VectorBits, type)
         {
             case (512, DType.F32): kernel.Run<Vec512, F32>(this); break;
@@ -111,16 +116,32 @@ public sealed unsafe class CpuDevice : Device
     }
 
     /// <inheritdoc/>
-    public override void Upload(ReadOnlySpan<byte> from, nint to) => from.CopyTo(new Span<byte>((void*)to, from.Length));
+    public override void Upload(ReadOnlySpan<byte> from, nint to)
+    {
+        using var measured = Profiler.Transfer(this, "upload", 2L * from.Length);
+        from.CopyTo(new Span<byte>((void*)to, from.Length));
+    }
 
     /// <inheritdoc/>
-    public override void Download(nint from, Span<byte> to) => new Span<byte>((void*)from, to.Length).CopyTo(to);
+    public override void Download(nint from, Span<byte> to)
+    {
+        using var measured = Profiler.Transfer(this, "download", 2L * to.Length);
+        new Span<byte>((void*)from, to.Length).CopyTo(to);
+    }
 
     /// <inheritdoc/>
-    public override void Copy(nint from, nint to, long bytes) => Buffer.MemoryCopy((void*)from, (void*)to, bytes, bytes);
+    public override void Copy(nint from, nint to, long bytes)
+    {
+        using var measured = Profiler.Transfer(this, "copy", 2 * bytes);
+        Buffer.MemoryCopy((void*)from, (void*)to, bytes, bytes);
+    }
 
     /// <inheritdoc/>
-    public override void Clear(nint at, long bytes) => NativeMemory.Clear((void*)at, (nuint)bytes);
+    public override void Clear(nint at, long bytes)
+    {
+        using var measured = Profiler.Transfer(this, "clear", bytes);
+        NativeMemory.Clear((void*)at, (nuint)bytes);
+    }
 
     /// <inheritdoc/>
     protected override nint Take(long bytes)
