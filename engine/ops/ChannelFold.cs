@@ -2,11 +2,11 @@ namespace Plip.Engine;
 
 /// <summary>
 /// Rows of C channels seen as fewer, wider rows: k rows are one row of k·C, a multiple of 16 and at least 256 long, so
-/// that 8 channels fill vectors as well as 256 do and sums kept in L1 are not waited for. Also the fixed blocks of rows.
+/// that 8 channels fill vectors of any width as well as 256 do and sums kept in L1 are not waited for. Also the fixed blocks of rows.
 /// </summary>
 internal readonly unsafe struct ChannelFold
 {
-    // 128 KB: a block's second reading comes from L2.
+    // 128 KB in F32, 64 in BF16: a block's second reading comes from L2.
     private const int BlockElements = 32768;
 
     private readonly int _rows, _cols, _copies, _blockRows;
@@ -16,14 +16,14 @@ internal readonly unsafe struct ChannelFold
         (_rows, _cols, _copies) = (rows, cols, 1);
         if (cols is > 0 and < 256)
         {
-            var unit = 16 / Math.Min(16, cols & -cols); // the fewest rows whose floats are a multiple of 16
+            var unit = 16 / Math.Min(16, cols & -cols); // the fewest rows whose elements are a multiple of 16
             _copies = unit * ((255 + unit * cols) / (unit * cols));
         }
         Width = _copies * cols;
         _blockRows = _copies * Math.Max(16, BlockElements / Math.Max(1, Width));
     }
 
-    /// <summary>Floats of a wide row.</summary>
+    /// <summary>Elements of a wide row.</summary>
     public int Width { get; }
 
     /// <summary>Number of blocks of rows; depends on the shape only.</summary>

@@ -5,7 +5,8 @@ namespace Plip.Engine;
 // Sums and means over everything.
 //   y = Σ x        dx = dy broadcast
 //   y = mean x     dx = dy/n broadcast
-// Order: blocks of a fixed length are summed in F32 vectors, the blocks' sums in F64, always in the same order.
+// Order: runs of a fixed length are summed in F32 vectors, the runs' sums in F64, always in the same order. A run is short,
+// for of equal terms F32 may round every addition the same way: a thousand in a lane were seen to err by 1e-5.
 // Cost: x read once, or dx written once: 4 bytes an element in F32, 2 in BF16.
 public static partial class Ops
 {
@@ -35,6 +36,8 @@ public static partial class Ops
 
 file readonly unsafe struct SumKernel(Tensor y, Tensor x, float scale) : ICpuKernel
 {
+    private const int TermsPerRun = 1024;
+
     public Work Work => Work.On("sum", 1, x, y);
 
     public void Run<V, T>(CpuDevice cpu)
@@ -45,10 +48,19 @@ file readonly unsafe struct SumKernel(Tensor y, Tensor x, float scale) : ICpuKer
         var blocks = (x.Count + CpuDevice.Grain - 1) / CpuDevice.Grain;
         using var scratch = cpu.Scratch(2 * blocks);
         var sums = (double*)scratch.At;
-        cpu.ForRange(x.Count, CpuDevice.Grain, (from, to) => sums[from / CpuDevice.Grain] = Rows.Sum<V, T>(px + from, to - from));
+        cpu.ForRange(x.Count, CpuDevice.Grain, (from, to) => sums[from / CpuDevice.Grain] = Block<V, T>(px + from, to - from));
         double sum = 0;
         for (var b = 0L; b < blocks; b++) sum += sums[b];
         *y.F32 = (float)(sum * scale);
+    }
+
+    private static double Block<V, T>(T* x, long n)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        double sum = 0;
+        for (var i = 0L; i < n; i += TermsPerRun) sum += Rows.Sum<V, T>(x + i, Math.Min(TermsPerRun, n - i));
+        return sum;
     }
 }
 

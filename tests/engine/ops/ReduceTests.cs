@@ -9,10 +9,11 @@ public class ReduceTests
     public void Sum_and_mean_match(string device, int[] shape)
     {
         using var d = Devices.Open(device);
-        foreach (var x in (Input[])[Input.Normal(new(shape), 1), Input.Normal(new(shape), 1).BF16])
+        // The gradient of a BF16 input is BF16 too, and 1/n is rounded in it.
+        foreach (var (x, tolerance) in new[] { (Input.Normal(new(shape), 1), 2e-6), (Input.Normal(new(shape), 1).BF16, 1.0 / 512) })
         {
-            Check.Op(d, t => Ops.Sum(t[0]), v => [v[0].Sum()], [x], 2e-6);
-            Check.Op(d, t => Ops.Mean(t[0]), v => [v[0].Average()], [x], 2e-6);
+            Check.Op(d, t => Ops.Sum(t[0]), v => [v[0].Sum()], [x], tolerance);
+            Check.Op(d, t => Ops.Mean(t[0]), v => [v[0].Average()], [x], tolerance);
         }
     }
 
@@ -30,7 +31,7 @@ public class ReduceTests
         Assert.All(Ops.Cast(x.Grad, DType.F32).ToArray(), v => Assert.Equal(3f, v));
     }
 
-    /// <summary>The trap: one F32 accumulator over 2²⁰ tenths is off by a percent; blocks joined in F64 are not.</summary>
+    /// <summary>The trap: one F32 accumulator over 2²⁰ tenths is off by a percent; short runs joined in F64 are not.</summary>
     [Theory, OnEachDevice]
     public void Many_terms_keep_their_precision(string device)
     {
