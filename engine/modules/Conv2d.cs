@@ -20,6 +20,6 @@ public sealed class Conv2d : Module
     /// <summary>(K), or null.</summary>
     public Parameter? Bias { get; }
 
-    /// <summary>(N, H, W, C) → (N, Ho, Wo, K), Ho = ⌊(H + 2·padding − R)/stride⌋ + 1.</summary>
-    public Tensor Forward(Tensor x) => Ops.Conv2d(x, Weight.Compute, Bias?.Value, _stride, _padding);
+    /// <summary>(N, H, W, C) → (N, Ho, Wo, K), Ho = ⌊(H + 2·padding − R)/stride⌋ + 1, in the precision the weight is computed with.</summary>
+    public Tensor Forward(Tensor x) => Ops.Conv2d(Ops.Cast(x, Weight.Compute.DType), Weight.Compute, Bias?.Value, _stride, _padding);
 }

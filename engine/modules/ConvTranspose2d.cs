@@ -23,6 +23,6 @@ public sealed class ConvTranspose2d : Module
     /// <summary>(Out), or null.</summary>
     public Parameter? Bias { get; }
 
-    /// <summary>(N, H, W, In) → (N, Ho, Wo, Out), Ho = (H − 1)·stride − 2·padding + R + outputPadding.</summary>
-    public Tensor Forward(Tensor x) => Ops.ConvTranspose2d(x, Weight.Compute, Bias?.Value, _stride, _padding, _outputPadding);
+    /// <summary>(N, H, W, In) → (N, Ho, Wo, Out), Ho = (H − 1)·stride − 2·padding + R + outputPadding, in the precision the weight is computed with.</summary>
+    public Tensor Forward(Tensor x) => Ops.ConvTranspose2d(Ops.Cast(x, Weight.Compute.DType), Weight.Compute, Bias?.Value, _stride, _padding, _outputPadding);
 }

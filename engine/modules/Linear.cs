@@ -17,6 +17,6 @@ public sealed class Linear : Module
     /// <summary>(Out), or null.</summary>
     public Parameter? Bias { get; }
 
-    /// <summary>(…, In) → (…, Out).</summary>
-    public Tensor Forward(Tensor x) => Ops.Linear(x, Weight.Compute, Bias?.Value);
+    /// <summary>(…, In) → (…, Out), in the precision the weight is computed with.</summary>
+    public Tensor Forward(Tensor x) => Ops.Linear(Ops.Cast(x, Weight.Compute.DType), Weight.Compute, Bias?.Value);
 }

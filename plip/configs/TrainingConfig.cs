@@ -15,6 +15,16 @@ public enum OptimizerKind
     Sgd,
 }
 
+/// <summary>How activations and the matrices of a pass are stored; master weights, statistics, losses and the optimiser are F32 always.</summary>
+public enum Precision
+{
+    /// <summary>F32 throughout.</summary>
+    F32,
+
+    /// <summary>Mixed: BF16 activations and compute copies of matrices, sums in F32. BF16 has F32's range, so no loss scaling is needed.</summary>
+    BF16,
+}
+
 /// <summary>How the learning rate moves after warm-up.</summary>
 public enum ScheduleKind
 {
@@ -51,6 +61,9 @@ public sealed record TrainingConfig
 
     /// <summary>Update rule.</summary>
     public OptimizerKind Optimizer { get; set; } = OptimizerKind.Adan;
+
+    /// <summary>Storage of activations and of matrices in a pass.</summary>
+    public Precision Precision { get; set; } = Precision.F32;
 
     /// <summary>Base learning rate.</summary>
     public float LearningRate { get; set; } = 0.002f;

@@ -110,7 +110,7 @@ public sealed class Bert : Module
     public Tensor Forward(PackedText text, DropoutStream dropout)
     {
         // Token type 0 everywhere: its row is a vector added to all tokens.
-        var type = Ops.Reshape(Ops.Slice(_types.Weight.Value, 0, 0, 1), _config.Width);
+        var type = Ops.Reshape(Ops.Slice(_types.Weight.Compute, 0, 0, 1), _config.Width);
         var x = Ops.Add(_words.Forward(text.Ids), _positions.Forward(text.Positions));
         x = Ops.Add(x, Ops.BroadcastRows(type, x.Shape));
         x = dropout.Apply(_norm.Forward(x), Training ? _config.Dropout : 0);
@@ -118,12 +118,12 @@ public sealed class Bert : Module
         return x;
     }
 
-    /// <summary>Global embeddings (B, C) from hidden states.</summary>
+    /// <summary>Global embeddings (B, C), F32, from hidden states.</summary>
     public Tensor Pool(Tensor hidden, PackedText text)
     {
-        if (_pooler == null) return Ops.SegmentMean(hidden, text.Offsets);
+        if (_pooler == null) return Ops.Cast(Ops.SegmentMean(hidden, text.Offsets), DType.F32);
         var first = text.Offsets.ToArray<int>()[..text.Count];
-        return Ops.Tanh(_pooler.Forward(Ops.GatherRows(hidden, Tensor.From(hidden.Device, first, new Shape(first.Length)))));
+        return Ops.Cast(Ops.Tanh(_pooler.Forward(Ops.GatherRows(hidden, Tensor.From(hidden.Device, first, new Shape(first.Length))))), DType.F32);
     }
 
     /// <summary>True for the parameters that the configuration freezes: embeddings and the first blocks.</summary>

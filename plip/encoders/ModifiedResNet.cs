@@ -178,7 +178,7 @@ internal sealed class AttentionPool : Module
         if (x.Shape[1] * x.Shape[2] != _positions)
             throw new ArgumentException($"attnpool was built for {_positions} positions, got maps of shape {x.Shape}; the picture's size must be the configuration's");
         var all = Ops.Concat([Ops.Reshape(Ops.MeanPixels(x), n, 1, _channels), Ops.Reshape(x, n, _positions, _channels)], 1);
-        var position = Ops.BroadcastRows(Ops.Reshape(_position.Value, tokens * _channels), new Shape(n, tokens * _channels));
+        var position = Ops.BroadcastRows(Ops.Reshape(_position.Compute, tokens * _channels), new Shape(n, tokens * _channels));
         all = Ops.Add(all, Ops.Reshape(position, n, tokens, _channels));
         var flat = Ops.Reshape(all, n * tokens, _channels);
         var mean = Ops.Reshape(Ops.Slice(all, 1, 0, 1), n, _channels);

@@ -34,8 +34,8 @@ public abstract class VisualEncoder : Module
     /// <summary>The global embedding (N, D) from F4.</summary>
     public abstract Tensor Embed(Tensor lastStage);
 
-    /// <summary>Pictures (N, H, W, 3) to embeddings (N, D), not normalised.</summary>
-    public Tensor Forward(Tensor images) => Embed(Stages(images)[3]);
+    /// <summary>Pictures (N, H, W, 3) to embeddings (N, D), F32, not normalised.</summary>
+    public Tensor Forward(Tensor images) => Ops.Cast(Embed(Stages(images)[3]), DType.F32);
 }
 
 /// <summary>The two kinds of pictures that go through one encoder; each has running statistics of its own.</summary>

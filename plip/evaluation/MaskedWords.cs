@@ -102,6 +102,6 @@ public sealed class MaskedWords
         if (captions.Places == null) return ([], []);
         var image = model.Config.Image;
         var embedding = model.Visual.Forward(Tensor.From(device, pixels, new Shape(images.Count, image.Height, image.Width, 3)));
-        return (_task.Predict(model, embedding, captions, new DropoutStream(0, 0)).ToArray(), captions.Labels!.ToArray<int>());
+        return (Ops.Cast(_task.Predict(model, embedding, captions, new DropoutStream(0, 0)), DType.F32).ToArray(), captions.Labels!.ToArray<int>());
     }
 }

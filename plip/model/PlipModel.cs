@@ -41,7 +41,7 @@ public sealed class PlipModel : Module
     public T? Task<T>() where T : PretextTask => Tasks.OfType<T>().FirstOrDefault();
 
     /// <summary>Allocates and initialises all parameters in flat buffers, grouped as the configuration trains them.</summary>
-    /// <param name="training">False for inference: no gradients are allocated.</param>
+    /// <param name="training">False for inference: no gradients are allocated, and passes are F32 whatever the configuration trains in.</param>
     public ParameterStore Materialize(Device device, bool training = true)
     {
         var scale = Config.Training.TextLearningRateScale;
@@ -57,7 +57,8 @@ public sealed class PlipModel : Module
                 new("vectors", _ => true) { WeightDecay = 0 },
             ]
             : [new("all", _ => true) { Frozen = true }];
-        return ParameterStore.Materialize(device, this, Config.Training.Seed, groups);
+        var compute = training && Config.Training.Precision == Precision.BF16 ? DType.BF16 : DType.F32;
+        return ParameterStore.Materialize(device, this, Config.Training.Seed, groups, computeType: compute);
     }
 
     /// <summary>Picture embeddings (N, D), L2-normalised, of normalised pictures (N, H, W, 3). Call in evaluation mode.</summary>

@@ -50,7 +50,7 @@ public sealed class TicTask : PretextTask
         };
     }
 
-    /// <summary>Gray pictures (N, H, W, 3, all channels alike, normalised) in the colours that captions (N, D) name; the same shape.</summary>
+    /// <summary>Gray pictures (N, H, W, 3, all channels alike, normalised) in the colours that captions (N, D) name; the same shape, F32.</summary>
     public Tensor Colorize(VisualEncoder visual, Tensor gray, Tensor captions)
     {
         var stages = visual.Stages(gray, VisualPass.Gray);
@@ -62,7 +62,7 @@ public sealed class TicTask : PretextTask
         }
         var x = _se1.Forward(Ops.Concat(maps, 3), captions);
         x = Ops.Relu(_up1.Forward(x));
-        return _up2.Forward(_se2.Forward(x, captions));
+        return Ops.Cast(_up2.Forward(_se2.Forward(x, captions)), DType.F32);
     }
 }
 
@@ -83,7 +83,7 @@ internal sealed class MultiModalSe : Module
     /// <summary>x (N, H, W, C), text (N, D) → (N, H, W, C).</summary>
     public Tensor Forward(Tensor x, Tensor text)
     {
-        var s = Ops.Relu(_squeeze.Forward(Ops.Concat([Ops.MeanPixels(x), text], 1)));
+        var s = Ops.Relu(_squeeze.Forward(Ops.Concat([Ops.MeanPixels(x), Ops.Cast(text, x.DType)], 1)));
         return Ops.ScaleChannels(x, Ops.Sigmoid(_excite.Forward(s)));
     }
 }
