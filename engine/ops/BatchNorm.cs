@@ -6,12 +6,14 @@ namespace Plip.Engine;
 //             dx = γr·(dz − dβ/R − x̂·dγ/R) with batch statistics, γr·dz with running ones
 //   saved     x, μ, r; y only with relu and a residual. Without one the sign of y is recomputed from x, bit for bit.
 //   running   ← (1−m)·running + m·(μ, M₂/(R−1)): the variance unbiased, as PyTorch keeps it
-//   care      blocks are centred in cache before they are squared and merged in F64 (Chan); E[x²]−E[x]² never appears
+//   care      a block's deviations are taken from the mean K of its first eighth: (μ−K)² ≤ 7σ², so Σ(x−K)² − n(μ−K)² loses
+//             3 bits at the worst where E[x²]−E[x]² can lose all, and x is read once. Blocks are merged in F64 (Chan).
 // Cost: memory-bound. Forward 2 reads and 1 write of x (running statistics: 1 and 1), backward 2 reads of x and of dy and
 // 1 write. A residual adds a read forward; with relu, backward also reads y and writes dz, which is the residual's gradient.
+// The second pass goes from the last block to the first: it begins with what the first pass has left in cache.
 public static partial class Ops
 {
-    /// <summary>Batch normalisation of x (…, C), optionally followed by + residual and relu in the same pass. F32.</summary>
+    /// <summary>Batch normalisation of x (…, C), optionally followed by + residual and relu in the same pass. F32 or BF16; the vectors are F32.</summary>
     /// <param name="x">Rows of C channels; pictures are (N, H, W, C).</param>
     /// <param name="gamma">Scale (C).</param>
     /// <param name="beta">Shift (C).</param>
@@ -32,147 +34,142 @@ public static partial class Ops
         Require.LastDim(x, runningMean, runningVar);
         if (residual != null) Require.SameShape(x, residual);
         Require.That(!training || x.Rows > 1, $"training needs two rows or more for a variance, got {x.Shape}");
+        if (residual != null) Require.Type(residual, x.DType);
         var y = Tensor.Like(x);
         var (mean, rstd) = (Tensor.Like(gamma), Tensor.Like(gamma));
-        x.Device.Run(cpu: cpu =>
-        {
-            if (training) BatchNormCpu.Statistics(cpu, mean, rstd, x, eps, updateRunning ? momentum : 0f, runningMean, runningVar);
-            else BatchNormCpu.FromRunning(mean, rstd, runningMean, runningVar, eps);
-            BatchNormCpu.Forward(cpu, y, x, mean, rstd, gamma, beta, relu, residual);
-        });
+        if (training)
+            x.Device.Run(x.DType, cpu: new BatchNormStatistics(mean, rstd, x, eps, updateRunning ? momentum : 0f, runningMean, runningVar));
+        else
+            x.Device.Run(x.DType, cpu: new BatchNormRunning(mean, rstd, runningMean, runningVar, eps));
+        x.Device.Run(x.DType, cpu: new BatchNormForward(y, x, mean, rstd, gamma, beta, relu, residual));
         return Tape.Record(y, residual == null ? [x, gamma, beta] : [x, gamma, beta, residual], dy =>
         {
             var (dx, dgamma, dbeta) = (Tensor.Like(x), Tensor.Like(gamma), Tensor.Like(beta));
             var masked = relu && residual != null ? Tensor.Like(x) : null;
-            x.Device.Run(cpu: cpu => BatchNormCpu.Backward(cpu, dx, dgamma, dbeta, masked, dy, x, y, mean, rstd, gamma, beta, training, relu));
+            x.Device.Run(x.DType, cpu: new BatchNormBackward(dx, dgamma, dbeta, masked, dy, x, y, mean, rstd, gamma, beta, training, relu));
             return residual == null ? [dx, dgamma, dbeta] : [dx, dgamma, dbeta, masked ?? dy];
         }, [mean, rstd]);
     }
 }
 
-file static unsafe class BatchNormCpu
+file readonly unsafe struct BatchNormStatistics(
+    Tensor mean, Tensor rstd, Tensor x, float eps, float momentum, Tensor runningMean, Tensor runningVar) : ICpuKernel
 {
-    public static void Statistics(
-        CpuDevice cpu, Tensor mean, Tensor rstd, Tensor x, float eps, float momentum, Tensor runningMean, Tensor runningVar)
+    public Work Work => Work.On("batch_norm_statistics", 4, x);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
         var fold = new ChannelFold(x.Rows, x.Cols);
-        float* px = x.F32, pm = mean.F32, pr = rstd.F32, rm = runningMean.F32, rv = runningVar.F32;
-        int cols = x.Cols, width = fold.Width, rows = x.Rows;
-        var scratch = Tensor.Empty(x.Device, new Shape(fold.Blocks, 3, width));
-        var partial = scratch.F32;
-        cpu.For(fold.Blocks, b =>
+        var px = x.At<T>();
+        float* pm = mean.F32, pr = rstd.F32, rm = runningMean.F32, rv = runningVar.F32;
+        var (cols, rows, e, m) = (x.Cols, x.Rows, eps, (double)momentum);
+        using var scratch = cpu.Scratch(2L * fold.Blocks * cols);
+        var partial = scratch.At; // each block's means, then its Σ of squared deviations
+        cpu.For(fold.Tasks, t => BatchNormKernels.Moments<V, T>(partial, cols, px, fold.Task(t)));
+        cpu.ForRange(cols, BatchNormKernels.MergeCols, (from, to) =>
         {
-            var (start, count) = fold.Block(b);
-            BatchNormKernels.Moments(partial + (nint)b * 3 * width, px + start, count, fold, cols);
-        });
-        cpu.ForRange(cols, 64, (from, to) =>
-        {
-            double* mu = stackalloc double[16], m2 = stackalloc double[16];
-            for (var c = (int)from; c < to; c++)
+            double* mu = stackalloc double[BatchNormKernels.MergeCols], m2 = stackalloc double[BatchNormKernels.MergeCols];
+            BatchNormKernels.MergeMoments(mu, m2, partial + from, (int)(to - from), cols, fold, rows);
+            for (var c = from; c < to; c++, mu++, m2++)
             {
-                var k = (c - (int)from) % 16;
-                if (k == 0) BatchNormKernels.MergeMoments(mu, m2, partial + c, fold, rows);
-                pm[c] = (float)mu[k];
-                pr[c] = (float)(1 / Math.Sqrt(m2[k] / rows + eps));
-                if (momentum == 0) continue;
-                rm[c] = (float)((1 - momentum) * rm[c] + momentum * mu[k]);
-                rv[c] = (float)((1 - momentum) * rv[c] + momentum * (m2[k] / (rows - 1)));
+                pm[c] = (float)*mu;
+                pr[c] = (float)(1 / Math.Sqrt(*m2 / rows + e));
+                if (m == 0) continue;
+                rm[c] = (float)((1 - m) * rm[c] + m * *mu);
+                rv[c] = (float)((1 - m) * rv[c] + m * (*m2 / (rows - 1)));
             }
         });
-        scratch.Release();
     }
+}
 
-    public static void FromRunning(Tensor mean, Tensor rstd, Tensor runningMean, Tensor runningVar, float eps)
+/// <summary>Copies: another pass may update the running statistics before this one's backward.</summary>
+file readonly unsafe struct BatchNormRunning(Tensor mean, Tensor rstd, Tensor runningMean, Tensor runningVar, float eps) : ICpuKernel
+{
+    public Work Work => Work.On("batch_norm_running", 3, mean, rstd, runningMean, runningVar);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        // Copied: another pass may update the running statistics before this one's backward.
         float* pm = mean.F32, pr = rstd.F32, rm = runningMean.F32, rv = runningVar.F32;
-        for (var c = 0; c < mean.Count; c++)
-        {
-            pm[c] = rm[c];
-            pr[c] = (float)(1 / Math.Sqrt((double)rv[c] + eps));
-        }
+        for (var c = 0; c < mean.Count; c++) (pm[c], pr[c]) = (rm[c], (float)(1 / Math.Sqrt((double)rv[c] + eps)));
     }
+}
 
-    public static void Forward(
-        CpuDevice cpu, Tensor y, Tensor x, Tensor mean, Tensor rstd, Tensor gamma, Tensor beta, bool relu, Tensor? residual)
+file readonly unsafe struct BatchNormForward(
+    Tensor y, Tensor x, Tensor mean, Tensor rstd, Tensor gamma, Tensor beta, bool relu, Tensor? residual) : ICpuKernel
+{
+    public Work Work => Work.On("batch_norm_forward", residual == null ? 4 : 5, y, x, residual);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
         var fold = new ChannelFold(x.Rows, x.Cols);
-        var scratch = Channels(fold, x, mean, rstd, gamma, beta);
-        var width = fold.Width;
-        float* py = y.F32, px = x.F32, pr = residual == null ? null : residual.F32;
-        float* center = scratch.F32, scale = center + width, shift = scale + width;
+        using var scratch = cpu.Scratch(3L * fold.Width);
+        var affine = BatchNormKernels.Affine(scratch.At, fold, mean, rstd, gamma, beta);
+        T* py = y.At<T>(), px = x.At<T>(), pr = residual == null ? null : residual.At<T>();
         var floor = relu ? 0f : float.NegativeInfinity;
-        cpu.For(fold.Blocks, b =>
+        cpu.For(fold.Passes, b =>
         {
-            var (start, count) = fold.Block(b);
-            float* o = py + start, at = px + start;
-            if (pr == null) BatchNormKernels.Normalize(o, at, center, scale, shift, floor, count, width);
-            else BatchNormKernels.NormalizeAdd(o, at, pr + start, center, scale, shift, floor, count, width);
+            var (start, count) = fold.Pass(fold.Passes - 1 - b);
+            if (pr == null) BatchNormKernels.Normalize<V, T>(py + start, px + start, affine, floor, count, fold.Width);
+            else BatchNormKernels.NormalizeAdd<V, T>(py + start, px + start, pr + start, affine, floor, count, fold.Width);
         });
-        scratch.Release();
     }
+}
 
-    public static void Backward(
-        CpuDevice cpu, Tensor dx, Tensor dgamma, Tensor dbeta, Tensor? masked, Tensor dy, Tensor x, Tensor y,
-        Tensor mean, Tensor rstd, Tensor gamma, Tensor beta, bool training, bool relu)
+file readonly unsafe struct BatchNormBackward(
+    Tensor dx, Tensor dgamma, Tensor dbeta, Tensor? masked, Tensor dy, Tensor x, Tensor y,
+    Tensor mean, Tensor rstd, Tensor gamma, Tensor beta, bool training, bool relu) : ICpuKernel
+{
+    public Work Work => new("batch_norm_backward", dx.Bytes + dy.Bytes + x.Bytes + (masked == null ? 0 : y.Bytes + masked.Bytes), 11.0 * x.Count);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
         var fold = new ChannelFold(x.Rows, x.Cols);
-        var scratch = Channels(fold, x, mean, rstd, gamma, beta);
-        var sums = Tensor.Empty(x.Device, new Shape(fold.Blocks, 2, fold.Width));
         int cols = x.Cols, width = fold.Width, rows = x.Rows;
-        float* pdx = dx.F32, pdy = dy.F32, px = x.F32, py = y.F32, pz = masked == null ? null : masked.F32, partial = sums.F32;
-        float* center = scratch.F32, scale = center + width, shift = scale + width, a = shift + width, b = a + width;
-        var recompute = relu && masked == null;
-        cpu.For(fold.Blocks, k =>
+        using var channels = cpu.Scratch(5L * width);
+        using var scratch = cpu.Scratch(2L * fold.Blocks * cols);
+        var affine = BatchNormKernels.Affine(channels.At, fold, mean, rstd, gamma, beta);
+        float* a = affine.Shift + width, b = a + width, partial = scratch.At;
+        T* pdx = dx.At<T>(), pdy = dy.At<T>(), px = x.At<T>(), py = y.At<T>(), pz = masked == null ? null : masked.At<T>();
+        var (recompute, batch) = (relu && masked == null, training);
+        cpu.For(fold.Tasks, t =>
         {
-            var (start, count) = fold.Block(k);
-            float* sum = partial + (nint)k * 2 * width, sumX = sum + width;
-            new Span<float>(sum, 2 * width).Clear();
-            float* g = pdy + start, at = px + start;
-            if (pz != null) BatchNormKernels.SumMasked(sum, sumX, pz + start, g, py + start, at, center, count, width);
-            else if (recompute) BatchNormKernels.SumRelu(sum, sumX, g, at, center, scale, shift, count, width);
-            else BatchNormKernels.Sum(sum, sumX, g, at, center, count, width);
-            fold.Gather(sum);
-            fold.Gather(sumX);
+            var block = fold.Task(t);
+            var at = affine.From(block.First);
+            if (pz != null) BatchNormKernels.Sums<V, SumMasked<T>>(partial, cols, new(pz, pdy, py, px, at), block);
+            else if (recompute) BatchNormKernels.Sums<V, SumRelu<T>>(partial, cols, new(pdy, px, at), block);
+            else BatchNormKernels.Sums<V, SumPlain<T>>(partial, cols, new(pdy, px, at), block);
         });
         float* pg = dgamma.F32, pb = dbeta.F32, r = rstd.F32;
-        cpu.ForRange(cols, 64, (from, to) =>
+        var scale = affine.Scale;
+        cpu.ForRange(cols, BatchNormKernels.MergeCols, (from, to) =>
         {
-            double* s = stackalloc double[16], sx = stackalloc double[16];
-            for (var c = (int)from; c < to; c++)
+            double* s = stackalloc double[BatchNormKernels.MergeCols], sx = stackalloc double[BatchNormKernels.MergeCols];
+            BatchNormKernels.MergeSums(s, sx, partial + from, (int)(to - from), cols, fold.Blocks);
+            for (var c = from; c < to; c++, s++, sx++)
             {
-                var k = (c - (int)from) % 16;
-                if (k == 0) BatchNormKernels.MergeSums(s, sx, partial + c, fold);
-                pb[c] = (float)s[k];
-                pg[c] = (float)(sx[k] * r[c]);
+                pb[c] = (float)*s;
+                pg[c] = (float)(*sx * r[c]);
                 // dx = scale·dz − a − b·(x−μ)
-                a[c] = training ? (float)(scale[c] * s[k] / rows) : 0f;
-                b[c] = training ? (float)(scale[c] * sx[k] * r[c] * r[c] / rows) : 0f;
+                a[c] = batch ? (float)(scale[c] * *s / rows) : 0f;
+                b[c] = batch ? (float)(scale[c] * *sx * r[c] * r[c] / rows) : 0f;
             }
         });
         fold.Repeat(a, a);
         fold.Repeat(b, b);
         if (pz != null) pdy = pz;
-        cpu.For(fold.Blocks, k =>
+        cpu.For(fold.Passes, k =>
         {
-            var (start, count) = fold.Block(k);
-            float* o = pdx + start, g = pdy + start, at = px + start;
-            if (recompute) BatchNormKernels.InputRelu(o, g, at, center, scale, shift, a, b, count, width);
-            else BatchNormKernels.Input(o, g, at, center, scale, a, b, count, width);
+            var (start, count) = fold.Pass(fold.Passes - 1 - k);
+            if (recompute) BatchNormKernels.InputRelu<V, T>(pdx + start, pdy + start, px + start, affine, a, b, count, width);
+            else BatchNormKernels.Input<V, T>(pdx + start, pdy + start, px + start, affine, a, b, count, width);
         });
-        sums.Release();
-        scratch.Release();
-    }
-
-    /// <summary>Five rows as wide as the fold: μ, γr, β, and two for the backward.</summary>
-    private static Tensor Channels(ChannelFold fold, Tensor x, Tensor mean, Tensor rstd, Tensor gamma, Tensor beta)
-    {
-        var scratch = Tensor.Empty(x.Device, new Shape(5, fold.Width));
-        float* center = scratch.F32, scale = center + fold.Width, r = rstd.F32, g = gamma.F32;
-        for (var c = 0; c < x.Cols; c++) scale[c] = g[c] * r[c];
-        fold.Repeat(mean.F32, center);
-        fold.Repeat(scale, scale);
-        fold.Repeat(beta.F32, scale + fold.Width);
-        return scratch;
     }
 }

@@ -1,282 +1,263 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
 
-/// <summary>
-/// The loops of <see cref="Ops.BatchNorm"/> over a block of rows: count elements, whose channels repeat every
-/// <see cref="ChannelFold.Width"/> of them. Per-channel operands are that wide.
-/// </summary>
+/// <summary>Per-channel μ, γr and β, each as wide as the <see cref="ChannelFold"/>: y = γr·(x−μ) + β.</summary>
+internal readonly unsafe struct ChannelAffine(float* center, float* scale, float* shift)
+{
+    public float* Center { get; } = center;
+
+    public float* Scale { get; } = scale;
+
+    public float* Shift { get; } = shift;
+
+    /// <summary>The same from a channel on.</summary>
+    public ChannelAffine From(int channel) => new(Center + channel, Scale + channel, Shift + channel);
+
+    /// <summary>
+    /// x−μ. Subtracted first, always: γr·x + (β−μγr) would cancel where |μ| ≫ σ, and the subtraction is free in a loop that
+    /// waits for memory.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Deviation<V, T>(T* x, long c)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => T.Load<V>(x) - V.Load(Center + c);
+
+    /// <summary>y of a deviation; the same bits wherever it is worked out.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Value<V>(V d, long c) where V : struct, IVector<V> => V.Fma(d, V.Load(Scale + c), V.Load(Shift + c));
+}
+
+/// <summary>The loops of <see cref="Ops.BatchNorm"/>. Partial sums of a block: two rows of <c>cols</c> floats.</summary>
 internal static unsafe class BatchNormKernels
 {
-    /// <summary>Mean, Σ of deviations and M₂ of a block's channels, each <c>fold.Width</c> floats apart. The second reading is of L2.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Moments(float* mean, float* x, nint count, ChannelFold fold, int cols)
+    /// <summary>Channels whose blocks are merged by one task.</summary>
+    public const int MergeCols = 16;
+
+    /// <summary>Fills 3 × the fold's width floats.</summary>
+    public static ChannelAffine Affine(float* at, ChannelFold fold, Tensor mean, Tensor rstd, Tensor gamma, Tensor beta)
     {
-        nint width = fold.Width;
-        float* d1 = mean + width, d2 = d1 + width;
-        new Span<float>(mean, 3 * fold.Width).Clear();
-        for (nint o = 0; o < count; o += width) AddRow(mean, x + o, (int)Math.Min(width, count - o));
-        fold.Gather(mean);
-        var one = 1f / (count / cols);
-        for (var c = 0; c < cols; c++) mean[c] *= one;
-        fold.Repeat(mean, mean);
-        for (nint o = 0; o < count; o += width) MomentsRow(d1, d2, x + o, mean, (int)Math.Min(width, count - o));
-        fold.Gather(d1);
-        fold.Gather(d2);
-        // The rounding of the centre is taken out again, so a block's mean and M₂ are as good as its deviations.
-        for (var c = 0; c < cols; c++)
+        float* center = at, scale = center + fold.Width, shift = scale + fold.Width, r = rstd.F32, g = gamma.F32;
+        for (var c = 0; c < mean.Count; c++) scale[c] = g[c] * r[c];
+        fold.Repeat(mean.F32, center);
+        fold.Repeat(scale, scale);
+        fold.Repeat(beta.F32, shift);
+        return new ChannelAffine(center, scale, shift);
+    }
+
+    /// <summary>Mean and Σ of squared deviations of a block's channels.</summary>
+    public static void Moments<V, T>(float* partial, int cols, T* x, ChannelBlock block)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        float* center = stackalloc float[3 * block.Width], d1 = center + block.Width, d2 = d1 + block.Width;
+        new Span<float>(center, 3 * block.Width).Clear();
+        // The head is read again from L1.
+        var head = block.WideRows == 0 ? block : block with { WideRows = (block.WideRows + 7) / 8, Rest = 0 };
+        head.Fold<V, Total<T>>(new Total<T>(x), center, d1);
+        head.Gather<V>(center);
+        var one = (float)block.Cols / ((long)head.WideRows * block.Width + head.Rest);
+        for (var c = 0; c < block.Cols; c++) center[c] *= one;
+        for (var c = block.Cols; c < block.Width; c++) center[c] = center[c - block.Cols];
+        block.Fold<V, Moment<T>>(new Moment<T>(x, center), d1, d2);
+        block.Gather<V>(d1);
+        block.Gather<V>(d2);
+        float* mean = partial + 2L * block.Index * cols + block.First, m2 = mean + cols;
+        for (var c = 0; c < block.Cols; c++)
         {
-            var d = d1[c] * one;
-            mean[c] += d;
-            d2[c] -= d1[c] * d;
+            var d = d1[c] / block.Rows;
+            mean[c] = center[c] + d;
+            m2[c] = d2[c] - d1[c] * d;
         }
+    }
+
+    /// <summary>Σ dz and Σ dz·(x−μ) of a block's channels.</summary>
+    public static void Sums<V, TBody>(float* partial, int cols, TBody body, ChannelBlock block)
+        where V : struct, IVector<V>
+        where TBody : struct, IColumns
+    {
+        float* sum = stackalloc float[2 * block.Width], sumX = sum + block.Width;
+        new Span<float>(sum, 2 * block.Width).Clear();
+        block.Fold<V, TBody>(body, sum, sumX);
+        block.Gather<V>(sum);
+        block.Gather<V>(sumX);
+        var to = partial + 2L * block.Index * cols + block.First;
+        new ReadOnlySpan<float>(sum, block.Cols).CopyTo(new Span<float>(to, block.Cols));
+        new ReadOnlySpan<float>(sumX, block.Cols).CopyTo(new Span<float>(to + cols, block.Cols));
+    }
+
+    /// <summary>Mean and Σ of squared deviations of n ≤ 16 channels from those of the blocks.</summary>
+    public static void MergeMoments(double* mean, double* m2, float* partial, int n, int cols, ChannelFold fold, int rows)
+    {
+        new Span<double>(mean, n).Clear();
+        new Span<double>(m2, n).Clear();
+        var at = partial;
+        for (var b = 0; b < fold.Blocks; b++, at += 2L * cols)
+        {
+            double count = fold.RowsOf(b);
+            for (var c = 0; c < n; c++) mean[c] += count * at[c];
+        }
+        for (var c = 0; c < n; c++) mean[c] /= rows;
+        at = partial;
+        for (var b = 0; b < fold.Blocks; b++, at += 2L * cols)
+        {
+            double count = fold.RowsOf(b);
+            for (var c = 0; c < n; c++)
+            {
+                var d = at[c] - mean[c];
+                m2[c] += at[cols + c] + d * d * count;
+            }
+        }
+    }
+
+    /// <summary>Σ dz and Σ dz·(x−μ) of n ≤ 16 channels over the blocks.</summary>
+    public static void MergeSums(double* sum, double* sumX, float* partial, int n, int cols, int blocks)
+    {
+        new Span<double>(sum, n).Clear();
+        new Span<double>(sumX, n).Clear();
+        for (var b = 0; b < blocks; b++, partial += 2L * cols)
+            for (var c = 0; c < n; c++)
+            {
+                sum[c] += partial[c];
+                sumX[c] += partial[cols + c];
+            }
     }
 
     /// <summary>y = max(γr·(x−μ) + β, floor).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Normalize(float* y, float* x, float* center, float* scale, float* shift, float floor, nint count, int width)
+    public static void Normalize<V, T>(T* y, T* x, ChannelAffine channels, float floor, nint count, int width)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        for (nint o = 0; o < count; o += width) NormalizeRow(y + o, x + o, center, scale, shift, floor, (int)Math.Min(width, count - o));
+        for (nint o = 0; o < count; o += width)
+            Loop.Run<V, NormalizeLoop<T>>(new(y + o, x + o, channels, floor), 0, Math.Min(width, count - o));
     }
 
     /// <summary>y = max(γr·(x−μ) + β + residual, floor).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void NormalizeAdd(float* y, float* x, float* residual, float* center, float* scale, float* shift, float floor, nint count, int width)
+    public static void NormalizeAdd<V, T>(T* y, T* x, T* residual, ChannelAffine channels, float floor, nint count, int width)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        for (nint o = 0; o < count; o += width) NormalizeAddRow(y + o, x + o, residual + o, center, scale, shift, floor, (int)Math.Min(width, count - o));
-    }
-
-    /// <summary>Adds Σ dz and Σ dz·(x−μ), dz = dy.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Sum(float* sum, float* sumX, float* dy, float* x, float* center, nint count, int width)
-    {
-        for (nint o = 0; o < count; o += width) SumRow(sum, sumX, dy + o, x + o, center, (int)Math.Min(width, count - o));
-    }
-
-    /// <summary>The same with dz = dy where y, worked out again from x, is above 0.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void SumRelu(float* sum, float* sumX, float* dy, float* x, float* center, float* scale, float* shift, nint count, int width)
-    {
-        for (nint o = 0; o < count; o += width) SumReluRow(sum, sumX, dy + o, x + o, center, scale, shift, (int)Math.Min(width, count - o));
-    }
-
-    /// <summary>The same with dz = dy where y is above 0; writes dz.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void SumMasked(float* sum, float* sumX, float* dz, float* dy, float* y, float* x, float* center, nint count, int width)
-    {
-        for (nint o = 0; o < count; o += width) SumMaskedRow(sum, sumX, dz + o, dy + o, y + o, x + o, center, (int)Math.Min(width, count - o));
+        for (nint o = 0; o < count; o += width)
+            Loop.Run<V, NormalizeAddLoop<T>>(new(y + o, x + o, residual + o, channels, floor), 0, Math.Min(width, count - o));
     }
 
     /// <summary>dx = γr·dz − a − b·(x−μ).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Input(float* dx, float* dz, float* x, float* center, float* scale, float* a, float* b, nint count, int width)
+    public static void Input<V, T>(T* dx, T* dz, T* x, ChannelAffine channels, float* a, float* b, nint count, int width)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        for (nint o = 0; o < count; o += width) InputRow(dx + o, dz + o, x + o, center, scale, a, b, (int)Math.Min(width, count - o));
+        for (nint o = 0; o < count; o += width)
+            Loop.Run<V, InputLoop<T>>(new(dx + o, dz + o, x + o, channels, a, b), 0, Math.Min(width, count - o));
     }
 
     /// <summary>The same with dz = dy where y, worked out again from x, is above 0.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void InputRelu(float* dx, float* dy, float* x, float* center, float* scale, float* shift, float* a, float* b, nint count, int width)
+    public static void InputRelu<V, T>(T* dx, T* dy, T* x, ChannelAffine channels, float* a, float* b, nint count, int width)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        for (nint o = 0; o < count; o += width) InputReluRow(dx + o, dy + o, x + o, center, scale, shift, a, b, (int)Math.Min(width, count - o));
-    }
-
-    /// <summary>Mean and M₂ of 16 channels from those of the blocks (Chan), in F64; what lies past the last channel is not used.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void MergeMoments(double* mean, double* m2, float* partial, ChannelFold fold, int rows)
-    {
-        nint width = fold.Width, stride = 3 * width;
-        Vector512<double> low = default, high = default;
-        for (var b = 0; b < fold.Blocks; b++)
-        {
-            var (m, n) = (Vector512.Load(partial + b * stride), Vector512.Create((double)fold.RowsOf(b)));
-            low += Vector512.WidenLower(m) * n;
-            high += Vector512.WidenUpper(m) * n;
-        }
-        var (lowMean, highMean) = (low / rows, high / rows);
-        low = high = default;
-        for (var b = 0; b < fold.Blocks; b++)
-        {
-            var (m, n) = (Vector512.Load(partial + b * stride), Vector512.Create((double)fold.RowsOf(b)));
-            var d2 = Vector512.Load(partial + b * stride + 2 * width);
-            var (lowDelta, highDelta) = (Vector512.WidenLower(m) - lowMean, Vector512.WidenUpper(m) - highMean);
-            low += Vector512.WidenLower(d2) + lowDelta * lowDelta * n;
-            high += Vector512.WidenUpper(d2) + highDelta * highDelta * n;
-        }
-        lowMean.Store(mean);
-        highMean.Store(mean + 8);
-        low.Store(m2);
-        high.Store(m2 + 8);
-    }
-
-    /// <summary>Σ dz and Σ dz·(x−μ) of 16 channels over the blocks, in F64.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void MergeSums(double* sum, double* sumX, float* partial, ChannelFold fold)
-    {
-        nint width = fold.Width;
-        Vector512<double> low = default, high = default, lowX = default, highX = default;
-        for (var b = 0; b < fold.Blocks; b++, partial += 2 * width)
-        {
-            var (s, sx) = (Vector512.Load(partial), Vector512.Load(partial + width));
-            low += Vector512.WidenLower(s);
-            high += Vector512.WidenUpper(s);
-            lowX += Vector512.WidenLower(sx);
-            highX += Vector512.WidenUpper(sx);
-        }
-        low.Store(sum);
-        high.Store(sum + 8);
-        lowX.Store(sumX);
-        highX.Store(sumX + 8);
+        for (nint o = 0; o < count; o += width)
+            Loop.Run<V, InputReluLoop<T>>(new(dx + o, dy + o, x + o, channels, a, b), 0, Math.Min(width, count - o));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AddRow(float* sum, float* x, int n)
-    {
-        var i = 0;
-        for (; i <= n - 16; i += 16) (Vector512.Load(sum + i) + Vector512.Load(x + i)).Store(sum + i);
-        for (; i < n; i++) sum[i] += x[i];
-    }
+    private static V Gradient<V>(V dz, V d, float* scale, float* a, float* b) where V : struct, IVector<V> =>
+        V.Fma(V.Load(scale), dz, -V.Fma(V.Load(b), d, V.Load(a)));
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void MomentsRow(float* d1, float* d2, float* x, float* center, int n)
+    private readonly struct NormalizeLoop<T>(T* y, T* x, ChannelAffine channels, float floor) : ILoop where T : unmanaged, IElement<T>
     {
-        var i = 0;
-        for (; i <= n - 16; i += 16)
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
         {
-            var d = Vector512.Load(x + i) - Vector512.Load(center + i);
-            (Vector512.Load(d1 + i) + d).Store(d1 + i);
-            Vector512.FusedMultiplyAdd(d, d, Vector512.Load(d2 + i)).Store(d2 + i);
-        }
-        for (; i < n; i++)
-        {
-            var d = x[i] - center[i];
-            d1[i] += d;
-            d2[i] += d * d;
+            var v = channels.Value(channels.Deviation<V, T>(x + i, i), i);
+            T.Store(V.MaxOr(V.Create(floor), v), y + i); // a NaN stays one
         }
     }
 
-    // x−μ first: γr·x + (β−μγr) would cancel where |μ| ≫ σ, and the subtraction is free in a loop that waits for memory.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void NormalizeRow(float* y, float* x, float* center, float* scale, float* shift, float floor, int n)
+    private readonly struct NormalizeAddLoop<T>(T* y, T* x, T* residual, ChannelAffine channels, float floor) : ILoop where T : unmanaged, IElement<T>
     {
-        var low = Vector512.Create(floor);
-        var i = 0;
-        for (; i <= n - 16; i += 16)
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
         {
-            var d = Vector512.Load(x + i) - Vector512.Load(center + i);
-            var v = Vector512.FusedMultiplyAdd(d, Vector512.Load(scale + i), Vector512.Load(shift + i));
-            Vector512.Max(v, low).Store(y + i);
-        }
-        for (; i < n; i++) y[i] = MathF.Max(MathF.FusedMultiplyAdd(x[i] - center[i], scale[i], shift[i]), floor);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void NormalizeAddRow(float* y, float* x, float* residual, float* center, float* scale, float* shift, float floor, int n)
-    {
-        var low = Vector512.Create(floor);
-        var i = 0;
-        for (; i <= n - 16; i += 16)
-        {
-            var d = Vector512.Load(x + i) - Vector512.Load(center + i);
-            var v = Vector512.FusedMultiplyAdd(d, Vector512.Load(scale + i), Vector512.Load(shift + i)) + Vector512.Load(residual + i);
-            Vector512.Max(v, low).Store(y + i);
-        }
-        for (; i < n; i++) y[i] = MathF.Max(MathF.FusedMultiplyAdd(x[i] - center[i], scale[i], shift[i]) + residual[i], floor);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void SumRow(float* sum, float* sumX, float* dy, float* x, float* center, int n)
-    {
-        var i = 0;
-        for (; i <= n - 16; i += 16) Accumulate(sum + i, sumX + i, Vector512.Load(dy + i), Vector512.Load(x + i) - Vector512.Load(center + i));
-        for (; i < n; i++)
-        {
-            sum[i] += dy[i];
-            sumX[i] += dy[i] * (x[i] - center[i]);
+            var v = channels.Value(channels.Deviation<V, T>(x + i, i), i) + T.Load<V>(residual + i);
+            T.Store(V.MaxOr(V.Create(floor), v), y + i);
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void SumReluRow(float* sum, float* sumX, float* dy, float* x, float* center, float* scale, float* shift, int n)
+    private readonly struct InputLoop<T>(T* dx, T* dz, T* x, ChannelAffine channels, float* a, float* b) : ILoop where T : unmanaged, IElement<T>
     {
-        var i = 0;
-        for (; i <= n - 16; i += 16)
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
         {
-            var d = Vector512.Load(x + i) - Vector512.Load(center + i);
-            var y = Vector512.FusedMultiplyAdd(d, Vector512.Load(scale + i), Vector512.Load(shift + i));
-            Accumulate(sum + i, sumX + i, Positive(y, Vector512.Load(dy + i)), d);
-        }
-        for (; i < n; i++)
-        {
-            var d = x[i] - center[i];
-            if (!(MathF.FusedMultiplyAdd(d, scale[i], shift[i]) > 0)) continue;
-            sum[i] += dy[i];
-            sumX[i] += dy[i] * d;
+            var d = channels.Deviation<V, T>(x + i, i);
+            T.Store(Gradient(T.Load<V>(dz + i), d, channels.Scale + i, a + i, b + i), dx + i);
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void SumMaskedRow(float* sum, float* sumX, float* dz, float* dy, float* y, float* x, float* center, int n)
+    private readonly struct InputReluLoop<T>(T* dx, T* dy, T* x, ChannelAffine channels, float* a, float* b) : ILoop where T : unmanaged, IElement<T>
     {
-        var i = 0;
-        for (; i <= n - 16; i += 16)
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
         {
-            var z = Positive(Vector512.Load(y + i), Vector512.Load(dy + i));
-            z.Store(dz + i);
-            Accumulate(sum + i, sumX + i, z, Vector512.Load(x + i) - Vector512.Load(center + i));
-        }
-        for (; i < n; i++)
-        {
-            dz[i] = y[i] > 0 ? dy[i] : 0f;
-            sum[i] += dz[i];
-            sumX[i] += dz[i] * (x[i] - center[i]);
+            var d = channels.Deviation<V, T>(x + i, i);
+            var dz = V.Where(V.Less(default, channels.Value(d, i)), T.Load<V>(dy + i));
+            T.Store(Gradient(dz, d, channels.Scale + i, a + i, b + i), dx + i);
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void InputRow(float* dx, float* dz, float* x, float* center, float* scale, float* a, float* b, int n)
+    /// <summary>a += x.</summary>
+    private readonly struct Total<T>(T* x) : IColumns where T : unmanaged, IElement<T>
     {
-        var i = 0;
-        for (; i <= n - 16; i += 16)
-        {
-            var d = Vector512.Load(x + i) - Vector512.Load(center + i);
-            Gradient(Vector512.Load(dz + i), d, scale + i, a + i, b + i).Store(dx + i);
-        }
-        for (; i < n; i++) dx[i] = scale[i] * dz[i] - a[i] - b[i] * (x[i] - center[i]);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(nint i, int c, int row, ref V a, ref V b) where V : struct, IVector<V> => a += T.Load<V>(x + i);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void InputReluRow(
-        float* dx, float* dy, float* x, float* center, float* scale, float* shift, float* a, float* b, int n)
+    /// <summary>a += x−K, b += (x−K)².</summary>
+    private readonly struct Moment<T>(T* x, float* center) : IColumns where T : unmanaged, IElement<T>
     {
-        var i = 0;
-        for (; i <= n - 16; i += 16)
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(nint i, int c, int row, ref V a, ref V b) where V : struct, IVector<V>
         {
-            var d = Vector512.Load(x + i) - Vector512.Load(center + i);
-            var y = Vector512.FusedMultiplyAdd(d, Vector512.Load(scale + i), Vector512.Load(shift + i));
-            Gradient(Positive(y, Vector512.Load(dy + i)), d, scale + i, a + i, b + i).Store(dx + i);
-        }
-        for (; i < n; i++)
-        {
-            var d = x[i] - center[i];
-            var dz = MathF.FusedMultiplyAdd(d, scale[i], shift[i]) > 0 ? dy[i] : 0f;
-            dx[i] = scale[i] * dz - a[i] - b[i] * d;
+            var d = T.Load<V>(x + i) - V.Load(center + c);
+            a += d;
+            b = V.Fma(d, d, b);
         }
     }
+}
 
+/// <summary>a += dz, b += dz·(x−μ), dz = dy.</summary>
+internal readonly unsafe struct SumPlain<T>(T* dy, T* x, ChannelAffine channels) : IColumns where T : unmanaged, IElement<T>
+{
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Positive(Vector512<float> y, Vector512<float> dy) =>
-        Vector512.ConditionalSelect(Vector512.GreaterThan(y, Vector512<float>.Zero), dy, Vector512<float>.Zero);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<float> Gradient(Vector512<float> dz, Vector512<float> d, float* scale, float* a, float* b) =>
-        Vector512.FusedMultiplyAdd(-Vector512.Load(b), d, Vector512.FusedMultiplyAdd(Vector512.Load(scale), dz, -Vector512.Load(a)));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Accumulate(float* sum, float* sumX, Vector512<float> dz, Vector512<float> d)
+    public void At<V>(nint i, int c, int row, ref V a, ref V b) where V : struct, IVector<V>
     {
-        (Vector512.Load(sum) + dz).Store(sum);
-        Vector512.FusedMultiplyAdd(dz, d, Vector512.Load(sumX)).Store(sumX);
+        var dz = T.Load<V>(dy + i);
+        a += dz;
+        b = V.Fma(dz, channels.Deviation<V, T>(x + i, c), b);
+    }
+}
+
+/// <summary>The same with dz = dy where y, worked out again from x, is above 0.</summary>
+internal readonly unsafe struct SumRelu<T>(T* dy, T* x, ChannelAffine channels) : IColumns where T : unmanaged, IElement<T>
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void At<V>(nint i, int c, int row, ref V a, ref V b) where V : struct, IVector<V>
+    {
+        var d = channels.Deviation<V, T>(x + i, c);
+        var dz = V.Where(V.Less(default, channels.Value(d, c)), T.Load<V>(dy + i));
+        a += dz;
+        b = V.Fma(dz, d, b);
+    }
+}
+
+/// <summary>The same with dz = dy where y is above 0; writes dz.</summary>
+internal readonly unsafe struct SumMasked<T>(T* dz, T* dy, T* y, T* x, ChannelAffine channels) : IColumns where T : unmanaged, IElement<T>
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void At<V>(nint i, int c, int row, ref V a, ref V b) where V : struct, IVector<V>
+    {
+        var v = V.Where(V.Less(default, T.Load<V>(y + i)), T.Load<V>(dy + i));
+        T.Store(v, dz + i);
+        a += v;
+        b = V.Fma(v, channels.Deviation<V, T>(x + i, c), b);
     }
 }

@@ -1,45 +1,52 @@
 namespace Plip.Engine;
 
 /// <summary>
-/// Rows of C channels seen as fewer, wider rows: k rows are one row of k·C, a multiple of 16 and at least 256 long, so
-/// that 8 channels fill vectors of any width as well as 256 do and sums kept in L1 are not waited for. Also the fixed blocks of rows.
+/// Rows of C channels seen as fewer, wider rows: k rows are one row of k·C, a multiple of 64 and at least 256 long, so
+/// that 24 channels fill vectors as well as 256 do. Also the fixed blocks that tasks take: of whole rows for a pass over
+/// elements, of rows and a range of channels for sums, which so have at least 128 rows to a block where there are as many.
 /// </summary>
 internal readonly unsafe struct ChannelFold
 {
-    // 128 KB in F32, 64 in BF16: a block's second reading comes from L2.
-    private const int BlockElements = 32768;
+    private const int BlockElements = 32768, Widest = 1024, GroupCols = 256;
 
-    private readonly int _rows, _cols, _copies, _blockRows;
+    private readonly int _rows, _cols, _copies, _passRows, _sumRows, _group;
 
     public ChannelFold(int rows, int cols)
     {
         (_rows, _cols, _copies) = (rows, cols, 1);
-        if (cols is > 0 and < 256)
-        {
-            var unit = 16 / Math.Min(16, cols & -cols); // the fewest rows whose elements are a multiple of 16
-            _copies = unit * ((255 + unit * cols) / (unit * cols));
-        }
+        var unit = cols == 0 ? 1 : 64 / Math.Min(64, cols & -cols); // the fewest rows whose floats are a multiple of 64
+        if (cols is > 0 and < GroupCols && unit * cols <= Widest) _copies = unit * ((GroupCols - 1 + unit * cols) / (unit * cols));
         Width = _copies * cols;
-        _blockRows = _copies * Math.Max(16, BlockElements / Math.Max(1, Width));
+        _group = _copies > 1 ? Width : Math.Min(cols, GroupCols);
+        _passRows = _copies * Math.Max(1, BlockElements / Math.Max(1, Width));
+        _sumRows = _copies * (BlockElements / Math.Max(1, _group));
     }
 
-    /// <summary>Elements of a wide row.</summary>
+    /// <summary>Floats of a wide row: the length of per-channel operands.</summary>
     public int Width { get; }
 
-    /// <summary>Number of blocks of rows; depends on the shape only.</summary>
-    public int Blocks => (_rows + _blockRows - 1) / _blockRows;
+    /// <summary>Blocks of rows for passes over elements; depends on the shape only, as all here.</summary>
+    public int Passes => (_rows + _passRows - 1) / _passRows;
+
+    /// <summary>First element and number of elements of pass b.</summary>
+    public (nint Start, nint Count) Pass(int b) => ((nint)b * _passRows * _cols, (nint)Math.Min(_passRows, _rows - b * _passRows) * _cols);
+
+    /// <summary>Blocks of rows for sums.</summary>
+    public int Blocks => (_rows + _sumRows - 1) / _sumRows;
+
+    /// <summary>Tasks for sums: blocks × ranges of channels.</summary>
+    public int Tasks => Blocks * Groups;
 
     /// <summary>Rows of block b.</summary>
-    public int RowsOf(int b) => Math.Min(_blockRows, _rows - b * _blockRows);
+    public int RowsOf(int b) => Math.Min(_sumRows, _rows - b * _sumRows);
 
-    /// <summary>First element and number of elements of block b.</summary>
-    public (nint Start, nint Count) Block(int b) => ((nint)b * _blockRows * _cols, (nint)RowsOf(b) * _cols);
-
-    /// <summary>Adds the k copies of each channel's sum into the first.</summary>
-    public void Gather(float* wide)
+    /// <summary>The part of task t.</summary>
+    public ChannelBlock Task(int t)
     {
-        for (var k = 1; k < _copies; k++)
-            for (var c = 0; c < _cols; c++) wide[c] += wide[k * _cols + c];
+        var (b, first) = (t / Groups, t % Groups * _group);
+        var (rows, width) = (RowsOf(b), Math.Min(_group, Width - first));
+        return new ChannelBlock(b, first, _copies > 1 ? _cols : width, width, rows, rows / _copies, rows % _copies * _cols,
+            (nint)b * _sumRows * _cols + first, Width);
     }
 
     /// <summary>Writes a vector of C channels k times in a row; may start at its own source.</summary>
@@ -47,5 +54,36 @@ internal readonly unsafe struct ChannelFold
     {
         for (var k = 0; k < _copies; k++)
             new ReadOnlySpan<float>(channels, _cols).CopyTo(new Span<float>(wide + k * _cols, _cols));
+    }
+
+    private int Groups => Math.Max(1, (Width + _group - 1) / Math.Max(1, _group));
+}
+
+/// <summary>Rows and channels whose sums one task forms.</summary>
+/// <param name="Index">Which block of rows.</param>
+/// <param name="First">The first channel.</param>
+/// <param name="Cols">Number of channels.</param>
+/// <param name="Width">Floats of a wide row: the channels, several times over where they are few.</param>
+/// <param name="Rows">Rows.</param>
+/// <param name="WideRows">Whole wide rows.</param>
+/// <param name="Rest">Elements of the last, shorter wide row.</param>
+/// <param name="Start">First element.</param>
+/// <param name="Stride">Elements from a wide row to the next.</param>
+internal readonly unsafe record struct ChannelBlock(
+    int Index, int First, int Cols, int Width, int Rows, int WideRows, int Rest, nint Start, nint Stride)
+{
+    /// <summary>Folds the block's rows into a and b, as wide as it is; what is summed must have been set to 0.</summary>
+    public void Fold<V, TBody>(TBody body, float* a, float* b)
+        where V : struct, IVector<V>
+        where TBody : struct, IColumns
+    {
+        Columns.Fold<V, TBody>(body, a, b, Start, Stride, WideRows, Width);
+        if (Rest > 0) Columns.Fold<V, TBody>(body, a, b, Start + WideRows * Stride, Stride, 1, Rest);
+    }
+
+    /// <summary>Adds the copies of each channel's sum into the first.</summary>
+    public void Gather<V>(float* wide) where V : struct, IVector<V>
+    {
+        for (var k = Cols; k < Width; k += Cols) Engine.Rows.AddTo<V, F32>(wide, (F32*)(wide + k), Cols);
     }
 }

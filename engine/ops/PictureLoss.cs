@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
 
@@ -34,11 +33,11 @@ public enum ManhattanReduction
 // Order: fixed blocks in F32 vectors, blocks in F64.
 public static partial class Ops
 {
-    /// <summary>Euclidean distance between pictures, a scalar. F32.</summary>
+    /// <summary>Euclidean distance between pictures, an F32 scalar. Both pictures F32 or both BF16.</summary>
     /// <param name="pred">Pictures (N, …), usually (N, H, W, C).</param>
     /// <param name="target">What they should be, same shape.</param>
     /// <param name="reduction">Norm by picture, or squares.</param>
-    /// <exception cref="ArgumentException">Shapes differ or there are no elements.</exception>
+    /// <exception cref="ArgumentException">Shapes or types differ or there are no elements.</exception>
     public static Tensor EuclideanLoss(Tensor pred, Tensor target, EuclideanReduction reduction = EuclideanReduction.PerImageNorm) =>
         PictureLoss(pred, target, nameof(EuclideanLoss), false, (sum, n, p) => reduction switch
         {
@@ -47,11 +46,11 @@ public static partial class Ops
             _ => (sum / n, 2 / n),
         });
 
-    /// <summary>Manhattan distance between pictures, a scalar. F32.</summary>
+    /// <summary>Manhattan distance between pictures, an F32 scalar. Both pictures F32 or both BF16.</summary>
     /// <param name="pred">Pictures (N, …), usually (N, H, W, C).</param>
     /// <param name="target">What they should be, same shape.</param>
     /// <param name="reduction">Sum by picture, or mean.</param>
-    /// <exception cref="ArgumentException">Shapes differ or there are no elements.</exception>
+    /// <exception cref="ArgumentException">Shapes or types differ or there are no elements.</exception>
     public static Tensor ManhattanLoss(Tensor pred, Tensor target, ManhattanReduction reduction = ManhattanReduction.PerImage) =>
         PictureLoss(pred, target, nameof(ManhattanLoss), true, (sum, n, p) =>
         {
@@ -64,45 +63,50 @@ public static partial class Ops
         Tensor pred, Tensor target, string op, bool absolute, Func<double, double, double, (double Loss, double Factor)> reduce)
     {
         Require.SameShape(pred, target, op);
+        Require.Type(target, pred.DType, op);
         Require.That(pred.Shape.Rank > 0 && pred.Count > 0, $"expected pictures (N, ...), got {pred.Shape}", op);
         var y = Tensor.Empty(pred.Device, new Shape(), madeBy: op);
         var factors = Tensor.Empty(pred.Device, new Shape(pred.Shape[0]), madeBy: op);
-        y.Device.Run(cpu: cpu => PictureLossCpu.Forward(cpu, y, factors, pred, target, absolute, reduce));
+        y.Device.Run(pred.DType, cpu: new PictureLossForward(y, factors, pred, target, absolute, reduce));
         return Tape.Record(y, [pred, target], dy =>
         {
             var dp = pred.NeedsGrad ? Tensor.Like(pred, op) : null;
             var dt = target.NeedsGrad ? Tensor.Like(target, op) : null;
-            y.Device.Run(cpu: cpu =>
-            {
-                if (dp != null) PictureLossCpu.Backward(cpu, dp, dy, factors, pred, target, absolute);
-                if (dt != null) PictureLossCpu.Backward(cpu, dt, dy, factors, target, pred, absolute);
-            });
+            if (dp != null) dp.Device.Run(dp.DType, cpu: new PictureLossBackward(dp, dy, factors, pred, target, absolute));
+            if (dt != null) dt.Device.Run(dt.DType, cpu: new PictureLossBackward(dt, dy, factors, target, pred, absolute));
             return [dp, dt];
         }, [factors], op);
     }
 }
 
-file static unsafe class PictureLossCpu
+file readonly unsafe struct PictureLossForward(
+    Tensor y, Tensor factors, Tensor pred, Tensor target, bool absolute,
+    Func<double, double, double, (double Loss, double Factor)> reduce) : ICpuKernel
 {
-    public static void Forward(
-        CpuDevice cpu, Tensor y, Tensor factors, Tensor pred, Tensor target, bool absolute,
-        Func<double, double, double, (double Loss, double Factor)> reduce)
+    public Work Work => Work.On("picture_loss_forward", 3, pred, target);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* a = pred.F32, b = target.F32, f = factors.F32;
-        int n = pred.Shape[0], blocks = BlocksOf(pred);
-        var size = pred.Count / n;
-        var partial = new double[n * (long)blocks];
+        T* a = pred.At<T>(), b = target.At<T>();
+        var f = factors.F32;
+        int n = pred.Shape[0], blocks = PictureBlocks.PerPicture(pred);
+        var (size, sign) = (pred.Count / n, absolute);
+        using var scratch = cpu.Scratch((long)n * blocks);
+        var partial = scratch.At;
         cpu.For(n * blocks, k =>
         {
-            long at = k % blocks * (long)CpuDevice.Grain, o = k / blocks * size + at;
-            var count = (int)Math.Min(CpuDevice.Grain, size - at);
-            partial[k] = absolute ? SumAbsolute(a + o, b + o, count) : SumSquares(a + o, b + o, count);
+            var (o, count) = PictureBlocks.Range(k, blocks, size);
+            partial[k] = sign
+                ? Loop.Sum<V, AbsoluteTerm<T>>(new(a + o, b + o), count)
+                : Loop.Sum<V, SquareTerm<T>>(new(a + o, b + o), count);
         });
         double loss = 0;
         for (var i = 0; i < n; i++)
         {
             double sum = 0;
-            for (var k = 0; k < blocks; k++) sum += partial[i * (long)blocks + k];
+            for (var k = 0; k < blocks; k++) sum += partial[(long)i * blocks + k];
             var (share, factor) = reduce(sum, n, size);
             loss += share;
             f[i] = (float)factor;
@@ -110,78 +114,70 @@ file static unsafe class PictureLossCpu
         *y.F32 = (float)loss;
     }
 
-    public static void Backward(CpuDevice cpu, Tensor da, Tensor dy, Tensor factors, Tensor first, Tensor second, bool absolute)
+    private readonly struct SquareTerm<T>(T* a, T* b) : ITerm where T : unmanaged, IElement<T>
     {
-        float* p = da.F32, a = first.F32, b = second.F32, f = factors.F32;
-        int n = da.Shape[0], blocks = BlocksOf(da);
-        var size = da.Count / n;
-        var seed = *dy.F32;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V At<V>(long i) where V : struct, IVector<V>
+        {
+            var e = T.Load<V>(a + i) - T.Load<V>(b + i);
+            return e * e;
+        }
+    }
+
+    private readonly struct AbsoluteTerm<T>(T* a, T* b) : ITerm where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V At<V>(long i) where V : struct, IVector<V> => V.Abs(T.Load<V>(a + i) - T.Load<V>(b + i));
+    }
+}
+
+/// <summary>The gradient of the first of two pictures.</summary>
+file readonly unsafe struct PictureLossBackward(
+    Tensor da, Tensor dy, Tensor factors, Tensor first, Tensor second, bool absolute) : ICpuKernel
+{
+    public Work Work => Work.On("picture_loss_backward", 2, da, first, second);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        T* d = da.At<T>(), a = first.At<T>(), b = second.At<T>();
+        var f = factors.F32;
+        int n = da.Shape[0], blocks = PictureBlocks.PerPicture(da);
+        var (size, seed, sign) = (da.Count / n, *dy.F32, absolute);
         cpu.For(n * blocks, k =>
         {
-            long at = k % blocks * (long)CpuDevice.Grain, o = k / blocks * size + at;
-            var count = (int)Math.Min(CpuDevice.Grain, size - at);
-            if (absolute) Sign(p + o, a + o, b + o, seed * f[k / blocks], count);
-            else Difference(p + o, a + o, b + o, seed * f[k / blocks], count);
+            var (o, count) = PictureBlocks.Range(k, blocks, size);
+            if (sign) Loop.Run<V, SignLoop<T>>(new(d + o, a + o, b + o, seed * f[k / blocks]), 0, count);
+            else Loop.Run<V, DifferenceLoop<T>>(new(d + o, a + o, b + o, seed * f[k / blocks]), 0, count);
         });
     }
 
-    private static int BlocksOf(Tensor x) => checked((int)((x.Count / x.Shape[0] + CpuDevice.Grain - 1) / CpuDevice.Grain));
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static double SumSquares(float* a, float* b, int n)
+    private readonly struct DifferenceLoop<T>(T* d, T* a, T* b, float factor) : ILoop where T : unmanaged, IElement<T>
     {
-        Vector512<float> s0 = default, s1 = default;
-        var i = 0;
-        for (; i <= n - 32; i += 32)
-        {
-            var d0 = Vector512.Load(a + i) - Vector512.Load(b + i);
-            var d1 = Vector512.Load(a + i + 16) - Vector512.Load(b + i + 16);
-            s0 = Vector512.FusedMultiplyAdd(d0, d0, s0);
-            s1 = Vector512.FusedMultiplyAdd(d1, d1, s1);
-        }
-        double sum = Vector512.Sum(s0 + s1);
-        for (; i < n; i++) sum += (double)(a[i] - b[i]) * (a[i] - b[i]);
-        return sum;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store((T.Load<V>(a + i) - T.Load<V>(b + i)) * V.Create(factor), d + i);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static double SumAbsolute(float* a, float* b, int n)
+    private readonly struct SignLoop<T>(T* d, T* a, T* b, float factor) : ILoop where T : unmanaged, IElement<T>
     {
-        Vector512<float> s0 = default, s1 = default;
-        var i = 0;
-        for (; i <= n - 32; i += 32)
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
         {
-            s0 += Vector512.Abs(Vector512.Load(a + i) - Vector512.Load(b + i));
-            s1 += Vector512.Abs(Vector512.Load(a + i + 16) - Vector512.Load(b + i + 16));
+            V x = T.Load<V>(a + i), y = T.Load<V>(b + i);
+            T.Store(V.Where(V.Less(y, x), V.Create(factor)) - V.Where(V.Less(x, y), V.Create(factor)), d + i);
         }
-        double sum = Vector512.Sum(s0 + s1);
-        for (; i < n; i++) sum += Math.Abs(a[i] - b[i]);
-        return sum;
     }
+}
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Difference(float* d, float* a, float* b, float factor, int n)
-    {
-        var i = 0;
-        for (; i <= n - 16; i += 16) ((Vector512.Load(a + i) - Vector512.Load(b + i)) * factor).Store(d + i);
-        for (; i < n; i++) d[i] = (a[i] - b[i]) * factor;
-    }
+file static class PictureBlocks
+{
+    public static int PerPicture(Tensor x) => checked((int)((x.Count / x.Shape[0] + CpuDevice.Grain - 1) / CpuDevice.Grain));
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Sign(float* d, float* a, float* b, float factor, int n)
+    /// <summary>First element and length of block k.</summary>
+    public static (long Start, long Count) Range(int k, int perPicture, long size)
     {
-        var (up, zero) = (Vector512.Create(factor), Vector512<float>.Zero);
-        var i = 0;
-        for (; i <= n - 16; i += 16)
-        {
-            var e = Vector512.Load(a + i) - Vector512.Load(b + i);
-            var below = Vector512.ConditionalSelect(Vector512.LessThan(e, zero), -up, zero);
-            Vector512.ConditionalSelect(Vector512.GreaterThan(e, zero), up, below).Store(d + i);
-        }
-        for (; i < n; i++)
-        {
-            var e = a[i] - b[i];
-            d[i] = e > 0 ? factor : e < 0 ? -factor : 0f;
-        }
+        var at = k % perPicture * (long)CpuDevice.Grain;
+        return (k / perPicture * size + at, Math.Min(CpuDevice.Grain, size - at));
     }
 }

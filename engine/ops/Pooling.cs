@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace Plip.Engine;
 
@@ -7,9 +6,10 @@ namespace Plip.Engine;
 //   average   y = Σ window / size;                dx = Σ dy/size over the windows that hold the pixel
 //   maximum   y = max window, padding is −∞;      dx = Σ dy over the windows whose first maximum the pixel is
 //   saved     average nothing; maximum x (the position is found again: cheaper than to write and read an index)
-// The windows of AvgPool2d do not overlap; those of AdaptiveAvgPool2d and MaxPool2d may. The backward goes picture by
-// picture and adds in a fixed order, so no two threads write one place.
-// Cost: every input and output element is touched once a window; vectorised across channels.
+// The windows of AvgPool2d do not overlap; those of AdaptiveAvgPool2d and MaxPool2d may. Backward, a pixel gathers from the
+// windows that hold it, in order and in F32: no two threads write one place, nothing is rounded twice, nothing is cleared first.
+// Cost: x read once and y written once, or dy and dx; the maximum's backward also reads x, and writes and reads a position
+// (F32) for each output. Windows that overlap are read again from cache.
 public static partial class Ops
 {
     /// <summary>Mean over k×k windows side by side: (N, H, W, C) → (N, ⌊H/k⌋, ⌊W/k⌋, C); a rest narrower than k is left out. F32.</summary>
@@ -21,7 +21,7 @@ public static partial class Ops
         return AveragePool(x, PoolWindows.Strided(x.Shape[1], k, k, 0), PoolWindows.Strided(x.Shape[2], k, k, 0), nameof(AvgPool2d));
     }
 
-    /// <summary>Mean over bins ⌊i·H/outH⌋ .. ⌈(i+1)·H/outH⌉, PyTorch's rule: (N, H, W, C) → (N, outH, outW, C). F32.</summary>
+    /// <summary>Mean over bins ⌊i·H/outH⌋ .. ⌈(i+1)·H/outH⌉, PyTorch's rule: (N, H, W, C) → (N, outH, outW, C). F32 or BF16.</summary>
     /// <exception cref="ArgumentException">x is not rank 4 or empty, or an output extent is below 1.</exception>
     public static Tensor AdaptiveAvgPool2d(Tensor x, int outH, int outW)
     {
@@ -30,7 +30,7 @@ public static partial class Ops
         return AveragePool(x, PoolWindows.Adaptive(x.Shape[1], outH), PoolWindows.Adaptive(x.Shape[2], outW), nameof(AdaptiveAvgPool2d));
     }
 
-    /// <summary>Largest of k×k windows, stride apart: (N, H, W, C) → (N, ⌊(H+2p−k)/s⌋+1, ⌊(W+2p−k)/s⌋+1, C). F32.</summary>
+    /// <summary>Largest of k×k windows, stride apart: (N, H, W, C) → (N, ⌊(H+2p−k)/s⌋+1, ⌊(W+2p−k)/s⌋+1, C). F32 or BF16.</summary>
     /// <param name="x">Pictures.</param>
     /// <param name="k">Window's edge.</param>
     /// <param name="stride">Distance of windows; 0 for k.</param>
@@ -46,35 +46,26 @@ public static partial class Ops
         return MaximumPool(x, PoolWindows.Strided(x.Shape[1], k, stride, padding), PoolWindows.Strided(x.Shape[2], k, stride, padding), nameof(MaxPool2d));
     }
 
-    /// <summary>Largest value of each channel: (N, H, W, C) → (N, C). F32. Equal values and NaN as in <see cref="MaxPool2d"/>.</summary>
-    /// <exception cref="ArgumentException">x is not rank 4, or its pictures are empty.</exception>
-    public static Tensor GlobalMaxPool2d(Tensor x)
-    {
-        Require.Rank(x, 4, "pictures (N, H, W, C)");
-        Require.That(x.Shape[1] >= 1 && x.Shape[2] >= 1, $"expected pictures of at least one pixel, got {x.Shape}");
-        return Reshape(MaximumPool(x, [(0, x.Shape[1])], [(0, x.Shape[2])], nameof(GlobalMaxPool2d)), x.Shape[0], x.Shape[3]);
-    }
-
     private static Tensor MaximumPool(Tensor x, (int From, int To)[] rows, (int From, int To)[] columns, string op)
     {
-        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], rows.Length, columns.Length, x.Shape[3]), madeBy: op);
-        y.Device.Run(cpu: cpu => PoolingCpu.Maximum(cpu, y, x, rows, columns));
+        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], rows.Length, columns.Length, x.Shape[3]), x.DType, op);
+        y.Device.Run(x.DType, cpu: new MaxPoolForward(y, x, rows, columns));
         return Tape.Record(y, [x], dy =>
         {
-            var dx = Tensor.Zeros(x.Device, x.Shape, madeBy: op);
-            dx.Device.Run(cpu: cpu => PoolingCpu.MaximumBackward(cpu, dx, dy, x, rows, columns));
+            var dx = Tensor.Like(x, op);
+            dx.Device.Run(x.DType, cpu: new MaxPoolBackward(dx, dy, x, rows, columns));
             return [dx];
         }, op: op);
     }
 
     private static Tensor AveragePool(Tensor x, (int From, int To)[] rows, (int From, int To)[] columns, string op)
     {
-        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], rows.Length, columns.Length, x.Shape[3]), madeBy: op);
-        y.Device.Run(cpu: cpu => PoolingCpu.Average(cpu, y, x, rows, columns));
+        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], rows.Length, columns.Length, x.Shape[3]), x.DType, op);
+        y.Device.Run(x.DType, cpu: new AvgPoolForward(y, x, rows, columns));
         return Tape.Record(y, [x], dy =>
         {
-            var dx = Tensor.Empty(x.Device, x.Shape, madeBy: op);
-            dx.Device.Run(cpu: cpu => PoolingCpu.AverageBackward(cpu, dx, dy, rows, columns));
+            var dx = Tensor.Like(x, op);
+            dx.Device.Run(x.DType, cpu: new AvgPoolBackward(dx, dy, rows, columns));
             return [dx];
         }, op: op);
     }
@@ -112,185 +103,253 @@ file static class PoolWindows
         }
         return holding;
     }
+
+    /// <summary>Rows of one of two pictures whose share of the larger, x, is about a task's worth of elements.</summary>
+    public static long RowsPerTask(Tensor x, int rows) =>
+        Math.Max(1, CpuDevice.Grain * (long)rows / Math.Max(1, (long)x.Shape[1] * x.Shape[2] * x.Shape[3]));
 }
 
-file static unsafe class PoolingCpu
+file readonly unsafe struct AvgPoolForward(Tensor y, Tensor x, (int From, int To)[] rows, (int From, int To)[] columns) : ICpuKernel
 {
-    public static void Average(CpuDevice cpu, Tensor y, Tensor x, (int From, int To)[] rows, (int From, int To)[] columns)
+    public Work Work => Work.On("avg_pool_forward", 1, x, y);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* py = y.F32, px = x.F32;
+        T* py = y.At<T>(), px = x.At<T>();
         int h = x.Shape[1], w = x.Shape[2], c = x.Shape[3];
-        cpu.ForRange((long)y.Shape[0] * rows.Length, RowsPerTask(x, rows.Length), (from, to) =>
+        var (rs, cs) = (rows, columns);
+        cpu.ForRange((long)y.Shape[0] * rs.Length, PoolWindows.RowsPerTask(x, rs.Length), (from, to) =>
         {
             for (var r = from; r < to; r++)
-                AverageRow(py + r * columns.Length * c, px + r / rows.Length * h * w * c, rows[r % rows.Length], columns, w, c);
+                Row<V, T>(py + r * cs.Length * c, px + r / rs.Length * h * w * c, rs[r % rs.Length], cs, w, c);
         });
     }
 
-    public static void AverageBackward(CpuDevice cpu, Tensor dx, Tensor dy, (int From, int To)[] rows, (int From, int To)[] columns)
+    private static void Row<V, T>(T* y, T* picture, (int From, int To) row, (int From, int To)[] columns, nint w, int c)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* pdx = dx.F32, pdy = dy.F32;
-        int h = dx.Shape[1], w = dx.Shape[2], c = dx.Shape[3];
-        var (rowsOf, columnsOf) = (PoolWindows.Holding(rows, h), PoolWindows.Holding(columns, w));
-        cpu.ForRange((long)dx.Shape[0] * h, RowsPerTask(dx, h), (from, to) =>
-        {
-            for (var r = from; r < to; r++)
-                SpreadRow(pdx + r * w * c, pdy + r / h * rows.Length * columns.Length * c, rows, rowsOf[r % h], columns, columnsOf, c);
-        });
-    }
-
-    public static void Maximum(CpuDevice cpu, Tensor y, Tensor x, (int From, int To)[] rows, (int From, int To)[] columns)
-    {
-        float* py = y.F32, px = x.F32;
-        int h = x.Shape[1], w = x.Shape[2], c = x.Shape[3];
-        cpu.ForRange((long)y.Shape[0] * rows.Length, RowsPerTask(x, rows.Length), (from, to) =>
-        {
-            for (var r = from; r < to; r++)
-                MaximumRow(py + r * columns.Length * c, px + r / rows.Length * h * w * c, rows[r % rows.Length], columns, w, c);
-        });
-    }
-
-    public static void MaximumBackward(CpuDevice cpu, Tensor dx, Tensor dy, Tensor x, (int From, int To)[] rows, (int From, int To)[] columns)
-    {
-        float* pdx = dx.F32, pdy = dy.F32, px = x.F32;
-        int h = x.Shape[1], w = x.Shape[2], c = x.Shape[3];
-        // Windows may overlap, so a picture's are one thread's, cut along the channels where pictures are few.
-        const int strip = 64;
-        var strips = (c + strip - 1) / strip;
-        cpu.For(x.Shape[0] * strips, task =>
-        {
-            var (n, first) = (task / strips, task % strips * strip);
-            var end = Math.Min(c, first + strip);
-            float* picture = px + (nint)n * h * w * c, d = pdx + (nint)n * h * w * c;
-            var g = pdy + (nint)n * rows.Length * columns.Length * c;
-            var at = stackalloc int[strip];
-            var top = stackalloc float[strip];
-            foreach (var (r0, r1) in rows)
-                foreach (var (c0, c1) in columns)
-                {
-                    Positions(top, at, picture + first, end - first, r0, r1, c0, c1, w, c);
-                    Scatter(d + first, g + first, at, end - first, c);
-                    g += c;
-                }
-        });
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AverageRow(float* o, float* picture, (int From, int To) row, (int From, int To)[] columns, nint w, nint c)
-    {
+        var high = row.To - row.From;
         foreach (var (c0, c1) in columns)
         {
-            float* first = picture + (row.From * w + c0) * c;
-            var (high, wide) = (row.To - row.From, c1 - c0);
-            var scale = 1f / (high * wide);
-            nint i = 0;
-            for (; i <= c - 16; i += 16)
-            {
-                Vector512<float> sum = default;
-                for (var a = 0; a < high; a++)
-                    for (var b = 0; b < wide; b++) sum += Vector512.Load(first + (a * w + b) * c + i);
-                (sum * scale).Store(o + i);
-            }
-            for (; i < c; i++)
-            {
-                var sum = 0f;
-                for (var a = 0; a < high; a++)
-                    for (var b = 0; b < wide; b++) sum += first[(a * w + b) * c + i];
-                o[i] = sum * scale;
-            }
-            o += c;
+            var first = picture + (row.From * w + c0) * c;
+            if (high == 2 && c1 - c0 == 2) Columns.Each<V, Four<T>>(new(y, first, first + c, first + w * c, first + (w + 1) * c), c);
+            else Columns.Each<V, Mean<T>>(new(y, first, w * c, c, high, c1 - c0), c);
+            y += c;
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void SpreadRow(
-        float* o, float* dy, (int From, int To)[] rows, (int From, int To) rowsOf,
-        (int From, int To)[] columns, (int From, int To)[] columnsOf, int c)
+    private readonly struct Four<T>(T* y, T* a, T* b, T* c, T* d) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> =>
+            T.Store((T.Load<V>(a + i) + T.Load<V>(b + i) + (T.Load<V>(c + i) + T.Load<V>(d + i))) * V.Create(0.25f), y + i);
+    }
+
+    private readonly struct Mean<T>(T* y, T* x, nint line, nint pixel, int high, int wide) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
+        {
+            V sum = default;
+            for (var a = 0; a < high; a++)
+                for (var b = 0; b < wide; b++) sum += T.Load<V>(x + a * line + b * pixel + i);
+            T.Store(sum * V.Create(1f / (high * wide)), y + i);
+        }
+    }
+}
+
+file readonly unsafe struct AvgPoolBackward(Tensor dx, Tensor dy, (int From, int To)[] rows, (int From, int To)[] columns) : ICpuKernel
+{
+    public Work Work => Work.On("avg_pool_backward", 1, dx, dy);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        T* pdx = dx.At<T>(), pdy = dy.At<T>();
+        int h = dx.Shape[1], w = dx.Shape[2], c = dx.Shape[3];
+        var (rs, cs) = (rows, columns);
+        var (rowsOf, columnsOf) = (PoolWindows.Holding(rs, h), PoolWindows.Holding(cs, w));
+        cpu.ForRange((long)dx.Shape[0] * h, PoolWindows.RowsPerTask(dx, h), (from, to) =>
+        {
+            for (var r = from; r < to; r++)
+                Row<V, T>(pdx + r * w * c, pdy + r / h * rs.Length * cs.Length * c, rs, rowsOf[r % h], cs, columnsOf, c);
+        });
+    }
+
+    private static void Row<V, T>(
+        T* dx, T* dy, (int From, int To)[] rows, (int From, int To) rowsOf, (int From, int To)[] columns, (int From, int To)[] columnsOf, int c)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
         foreach (var (c0, c1) in columnsOf)
         {
-            if (rowsOf.From == rowsOf.To || c0 == c1) new Span<float>(o, c).Clear();
-            for (var a = rowsOf.From; a < rowsOf.To; a++)
-                for (var b = c0; b < c1; b++)
-                {
-                    var scale = 1f / ((rows[a].To - rows[a].From) * (columns[b].To - columns[b].From));
-                    Scaled(o, dy + ((nint)a * columns.Length + b) * c, scale, c, add: a > rowsOf.From || b > c0);
-                }
-            o += c;
+            var a = rowsOf.From;
+            var first = dy + ((nint)a * columns.Length + c0) * c;
+            if (rowsOf.To == a || c1 == c0) new Span<T>(dx, c).Clear();
+            else if (rowsOf.To == a + 1 && c1 == c0 + 1)
+                Columns.Each<V, Scaled<T>>(new(dx, first, 1f / ((rows[a].To - rows[a].From) * (columns[c0].To - columns[c0].From))), c);
+            else Columns.Each<V, Gathered<T>>(new(dx, dy, rows, rowsOf, columns, (c0, c1), c), c);
+            dx += c;
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void MaximumRow(float* o, float* picture, (int From, int To) row, (int From, int To)[] columns, nint w, nint c)
+    private readonly struct Scaled<T>(T* dx, T* dy, float scale) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(dy + i) * V.Create(scale), dx + i);
+    }
+
+    private readonly struct Gathered<T>(
+        T* dx, T* dy, (int From, int To)[] rows, (int From, int To) rowsOf,
+        (int From, int To)[] columns, (int From, int To) columnsOf, nint cols) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
+        {
+            V sum = default;
+            for (var a = rowsOf.From; a < rowsOf.To; a++)
+                for (var b = columnsOf.From; b < columnsOf.To; b++)
+                {
+                    var scale = 1f / ((rows[a].To - rows[a].From) * (columns[b].To - columns[b].From));
+                    sum = V.Fma(T.Load<V>(dy + (a * columns.Length + b) * cols + i), V.Create(scale), sum);
+                }
+            T.Store(sum, dx + i);
+        }
+    }
+}
+
+file readonly unsafe struct MaxPoolForward(Tensor y, Tensor x, (int From, int To)[] rows, (int From, int To)[] columns) : ICpuKernel
+{
+    public Work Work => Work.On("max_pool_forward", 1, x, y);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        T* py = y.At<T>(), px = x.At<T>();
+        int h = x.Shape[1], w = x.Shape[2], c = x.Shape[3];
+        var (rs, cs) = (rows, columns);
+        cpu.ForRange((long)y.Shape[0] * rs.Length, PoolWindows.RowsPerTask(x, rs.Length), (from, to) =>
+        {
+            for (var r = from; r < to; r++)
+                Row<V, T>(py + r * cs.Length * c, px + r / rs.Length * h * w * c, rs[r % rs.Length], cs, w, c);
+        });
+    }
+
+    private static void Row<V, T>(T* y, T* picture, (int From, int To) row, (int From, int To)[] columns, nint w, int c)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
         foreach (var (c0, c1) in columns)
         {
-            float* first = picture + (row.From * w + c0) * c;
-            var (high, wide) = (row.To - row.From, c1 - c0);
-            nint i = 0;
-            for (; i <= c - 16; i += 16)
-            {
-                var top = Vector512.Create(float.NegativeInfinity);
-                for (var a = 0; a < high; a++)
-                    for (var b = 0; b < wide; b++) top = Vector512.Max(top, Vector512.Load(first + (a * w + b) * c + i));
-                top.Store(o + i);
-            }
-            for (; i < c; i++)
-            {
-                var top = float.NegativeInfinity;
-                for (var a = 0; a < high; a++)
-                    for (var b = 0; b < wide; b++) top = MathF.Max(top, first[(a * w + b) * c + i]);
-                o[i] = top;
-            }
-            o += c;
+            Columns.Each<V, Largest<T>>(new(y, picture + (row.From * w + c0) * c, w * c, c, row.To - row.From, c1 - c0), c);
+            y += c;
         }
     }
 
-    /// <summary>The pixel of each channel's first maximum in a window.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Positions(float* top, int* at, float* picture, int n, int r0, int r1, int c0, int c1, int w, int c)
+    private readonly struct Largest<T>(T* y, T* x, nint line, nint pixel, int high, int wide) : ILoop where T : unmanaged, IElement<T>
     {
-        for (var a = r0; a < r1; a++)
-            for (var b = c0; b < c1; b++)
-            {
-                var (pixel, start) = (a * w + b, a == r0 && b == c0);
-                var row = picture + (nint)pixel * c;
-                var i = 0;
-                for (; i <= n - 16; i += 16)
-                {
-                    var v = Vector512.Load(row + i);
-                    var more = start ? Vector512<float>.AllBitsSet : Vector512.GreaterThan(v, Vector512.Load(top + i));
-                    Vector512.ConditionalSelect(more, v, Vector512.Load(top + i)).Store(top + i);
-                    Vector512.ConditionalSelect(more.AsInt32(), Vector512.Create(pixel), Vector512.Load(at + i)).Store(at + i);
-                }
-                for (; i < n; i++)
-                {
-                    if (!start && !(row[i] > top[i])) continue;
-                    top[i] = row[i];
-                    at[i] = pixel;
-                }
-            }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Scatter(float* dx, float* dy, int* at, int n, nint c)
-    {
-        for (var i = 0; i < n; i++) dx[at[i] * c + i] += dy[i];
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Scaled(float* o, float* x, float scale, int n, bool add)
-    {
-        var i = 0;
-        for (; i <= n - 16; i += 16)
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
         {
-            var v = Vector512.Load(x + i) * scale;
-            (add ? Vector512.Load(o + i) + v : v).Store(o + i);
+            var top = V.Create(float.NegativeInfinity);
+            for (var a = 0; a < high; a++)
+                for (var b = 0; b < wide; b++) top = V.Max(top, T.Load<V>(x + a * line + b * pixel + i));
+            T.Store(top, y + i);
         }
-        for (; i < n; i++) o[i] = x[i] * scale + (add ? o[i] : 0f);
+    }
+}
+
+file readonly unsafe struct MaxPoolBackward(
+    Tensor dx, Tensor dy, Tensor x, (int From, int To)[] rows, (int From, int To)[] columns) : ICpuKernel
+{
+    public Work Work => Work.On("max_pool_backward", 1, dx, dy, x);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        T* pdx = dx.At<T>(), pdy = dy.At<T>(), px = x.At<T>();
+        int h = x.Shape[1], w = x.Shape[2], c = x.Shape[3];
+        var (rs, cs) = (rows, columns);
+        var (rowsOf, columnsOf) = (PoolWindows.Holding(rs, h), PoolWindows.Holding(cs, w));
+        using var scratch = cpu.Scratch(dy.Count);
+        var at = scratch.At;
+        cpu.ForRange((long)dx.Shape[0] * rs.Length, PoolWindows.RowsPerTask(x, rs.Length), (from, to) =>
+        {
+            for (var r = from; r < to; r++)
+                Positions<V, T>(at + r * cs.Length * c, px + r / rs.Length * h * w * c, rs[r % rs.Length], cs, w, c);
+        });
+        cpu.ForRange((long)dx.Shape[0] * h, PoolWindows.RowsPerTask(x, h), (from, to) =>
+        {
+            for (var r = from; r < to; r++)
+            {
+                var picture = r / h * rs.Length * cs.Length * c;
+                Row<V, T>(pdx + r * w * c, pdy + picture, at + picture, rs, rowsOf[r % h], (int)(r % h), cs, columnsOf, c);
+            }
+        });
     }
 
-    /// <summary>Rows of the smaller picture whose share of the larger is about a task's worth of elements.</summary>
-    private static long RowsPerTask(Tensor x, int rows) =>
-        Math.Max(1, CpuDevice.Grain * (long)rows / Math.Max(1, (long)x.Shape[1] * x.Shape[2] * x.Shape[3]));
+    private static void Positions<V, T>(float* at, T* picture, (int From, int To) row, (int From, int To)[] columns, nint w, int c)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        foreach (var (c0, c1) in columns)
+        {
+            Columns.Each<V, First<T>>(new(at, picture + (row.From * w + c0) * c, w * c, c, row.To - row.From, c1 - c0), c);
+            at += c;
+        }
+    }
+
+    private static void Row<V, T>(
+        T* dx, T* dy, float* at, (int From, int To)[] rows, (int From, int To) rowsOf, int row,
+        (int From, int To)[] columns, (int From, int To)[] columnsOf, int c)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        for (var column = 0; column < columnsOf.Length; column++, dx += c)
+            Columns.Each<V, Won<T>>(new(dx, dy, at, rows, rowsOf, row, columns, columnsOf[column], column, c), c);
+    }
+
+    /// <summary>The number, within its window, of the first largest pixel.</summary>
+    private readonly struct First<T>(float* at, T* x, nint line, nint pixel, int high, int wide) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
+        {
+            V top = T.Load<V>(x + i), best = default;
+            for (var a = 0; a < high; a++)
+                for (var b = 0; b < wide; b++)
+                {
+                    var v = T.Load<V>(x + a * line + b * pixel + i);
+                    var more = V.Less(top, v);
+                    (top, best) = (V.Select(more, v, top), V.Select(more, V.Create(a * wide + b), best));
+                }
+            best.Store(at + i);
+        }
+    }
+
+    /// <summary>Σ dy over the windows whose first largest pixel this is.</summary>
+    private readonly struct Won<T>(
+        T* dx, T* dy, float* at, (int From, int To)[] rows, (int From, int To) rowsOf, int row,
+        (int From, int To)[] columns, (int From, int To) columnsOf, int column, nint cols) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
+        {
+            V sum = default;
+            for (var a = rowsOf.From; a < rowsOf.To; a++)
+                for (var b = columnsOf.From; b < columnsOf.To; b++)
+                {
+                    var number = V.Create((row - rows[a].From) * (columns[b].To - columns[b].From) + column - columns[b].From);
+                    var o = (a * columns.Length + b) * cols + i;
+                    sum += V.Where(V.Equal(V.Load(at + o), number), T.Load<V>(dy + o));
+                }
+            T.Store(sum, dx + i);
+        }
+    }
 }

@@ -1,226 +1,335 @@
-using System.Runtime.Intrinsics;
+using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
 
 // Channels of pictures (N, H, W, C) as a whole: what squeeze-and-excitation and the visual head need.   Hu et al., arXiv:1709.01507
 //   ScaleChannels  y_np = x_np ⊙ s_n           dx_np = dy_np ⊙ s_n,  ds_n = Σ_p dy_np ⊙ x_np     saved x, s
 //   MeanPixels     y_n = 1/P Σ_p x_np          dx_np = dy_n / P
-//   MaxPixels      y_n = max_p x_np            dx_np = dy_n at the first largest pixel, else 0    saved its number, I32
-//   order          pixels are summed in blocks of 64, the blocks' sums in order: the same bits for any number of threads
-// Cost: one pass. The backward of ScaleChannels reads dy and x once for both gradients: 12 bytes an element.
+//   MaxPixels      y_n = max_p x_np            dx_np = dy_n at the first largest pixel, else 0    saved its number, as F32
+//   order          pixels are summed in F32 in fixed blocks, the blocks' sums in order: the same bits for any number of threads
+// Cost: one pass. The backward of ScaleChannels reads dy and x once for both gradients: 12 bytes an element in F32.
 public static partial class Ops
 {
-    /// <summary>Multiplies each picture's channels by its own factors: x (N, H, W, C), s (N, C) → (N, H, W, C). F32.</summary>
+    /// <summary>Multiplies each picture's channels by its own factors: x (N, H, W, C), s (N, C) → (N, H, W, C). All F32 or all BF16.</summary>
     /// <exception cref="ArgumentException">x is not four-dimensional or s is not (N, C).</exception>
     public static Tensor ScaleChannels(Tensor x, Tensor s)
     {
         Require.Rank(x, 4, "pictures (N, H, W, C)");
         var expected = new Shape(x.Shape[0], x.Cols);
         Require.That(s.Shape == expected, $"expected factors {expected} for pictures {x.Shape}, got {s.Shape}");
+        Require.Type(s, x.DType);
         var y = Tensor.Like(x);
-        y.Device.Run(cpu: cpu => ChannelsCpu.Scale(cpu, y, x, s));
+        y.Device.Run(x.DType, cpu: new ScaleChannelsForward(y, x, s));
         return Tape.Record(y, [x, s], dy =>
         {
             var dx = x.NeedsGrad ? Tensor.Like(x) : null;
             if (!s.NeedsGrad)
             {
-                dx!.Device.Run(cpu: cpu => ChannelsCpu.Scale(cpu, dx, dy, s));
+                dx!.Device.Run(x.DType, cpu: new ScaleChannelsForward(dx, dy, s));
                 return [dx, null];
             }
             var ds = Tensor.Like(s);
-            ds.Device.Run(cpu: cpu => ChannelsCpu.ScaleBackward(cpu, dx, ds, dy, x, s));
+            ds.Device.Run(x.DType, cpu: new ScaleChannelsBackward(dx, ds, dy, x, s));
             return [dx, ds];
         });
     }
 
-    /// <summary>Mean over the pixels of each picture (global average pooling): x (N, H, W, C) → (N, C). F32.</summary>
+    /// <summary>Mean over the pixels of each picture (global average pooling): x (N, H, W, C) → (N, C). F32 or BF16.</summary>
     /// <exception cref="ArgumentException">x is not four-dimensional or has no pixels.</exception>
     public static Tensor MeanPixels(Tensor x)
     {
         Require.Rank(x, 4, "pictures (N, H, W, C)");
         var pixels = x.Shape[1] * x.Shape[2];
         Require.That(pixels > 0, $"pictures {x.Shape} have no pixels");
-        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], x.Cols));
-        y.Device.Run(cpu: cpu => ChannelsCpu.Mean(cpu, y, x));
+        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], x.Cols), x.DType);
+        y.Device.Run(x.DType, cpu: new MeanPixelsForward(y, x));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(cpu: cpu => ChannelsCpu.SpreadMean(cpu, dx, dy));
+            dx.Device.Run(x.DType, cpu: new MeanPixelsBackward(dx, dy));
             return [dx];
         });
     }
 
-    /// <summary>Largest value over the pixels of each picture (global max pooling): x (N, H, W, C) → (N, C). A NaN wins. F32.</summary>
-    /// <exception cref="ArgumentException">x is not four-dimensional or has no pixels.</exception>
+    /// <summary>Largest value over the pixels of each picture (global max pooling): x (N, H, W, C) → (N, C). A NaN wins. F32 or BF16.</summary>
+    /// <exception cref="ArgumentException">x is not four-dimensional or has no pixels or more than 2²⁴.</exception>
     public static Tensor MaxPixels(Tensor x)
     {
         Require.Rank(x, 4, "pictures (N, H, W, C)");
         Require.That(x.Shape[1] * x.Shape[2] > 0, $"pictures {x.Shape} have no pixels");
-        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], x.Cols));
-        var at = Tensor.Empty(x.Device, y.Shape, DType.I32);
-        y.Device.Run(cpu: cpu => ChannelsCpu.Max(cpu, y, at, x));
+        Require.That(x.Shape[1] * x.Shape[2] <= 1 << 24, $"an F32 counts no further than 2^24 pixels, got pictures {x.Shape}");
+        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], x.Cols), x.DType);
+        var at = Tensor.Empty(x.Device, y.Shape);
+        y.Device.Run(x.DType, cpu: new MaxPixelsForward(y, at, x));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(cpu: cpu => ChannelsCpu.MaxBackward(cpu, dx, dy, at));
+            dx.Device.Run(x.DType, cpu: new MaxPixelsBackward(dx, dy, at));
             return [dx];
         }, [at]);
     }
 }
 
-file static unsafe class ChannelsCpu
+/// <summary>The fixed blocks of pixels that tasks take: of about 128 KB of F32, and never across two pictures.</summary>
+file readonly struct PixelBlocks
 {
-    // Pixels whose sums one task forms: 256 KB of a 1024-channel map, and 32 tasks for one picture of 64×32.
-    private const int PixelBlock = 64;
+    private readonly int _size;
 
-    public static void Scale(CpuDevice cpu, Tensor y, Tensor x, Tensor s)
+    public PixelBlocks(Tensor x)
     {
-        float* py = y.F32, px = x.F32, ps = s.F32;
+        Pixels = x.Shape[1] * x.Shape[2];
+        _size = Math.Max(16, 32768 / Math.Max(1, x.Cols));
+        PerPicture = (Pixels + _size - 1) / _size;
+        Count = x.Shape[0] * PerPicture;
+    }
+
+    public int Pixels { get; }
+
+    public int PerPicture { get; }
+
+    public int Count { get; }
+
+    /// <summary>Picture, first pixel counted over all pictures, and number of pixels.</summary>
+    public (int Picture, nint From, int Count) this[int block]
+    {
+        get
+        {
+            var (n, first) = (block / PerPicture, block % PerPicture * _size);
+            return (n, (nint)n * Pixels + first, Math.Min(_size, Pixels - first));
+        }
+    }
+}
+
+file readonly unsafe struct ScaleChannelsForward(Tensor y, Tensor x, Tensor s) : ICpuKernel
+{
+    public Work Work => Work.On("scale_channels_forward", 1, y, x, s);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        T* py = y.At<T>(), px = x.At<T>(), ps = s.At<T>();
+        var (blocks, cols) = (new PixelBlocks(x), x.Cols);
+        cpu.For(blocks.Count, task =>
+        {
+            var (n, from, count) = blocks[task];
+            Pixels<V, T>(py + from * cols, px + from * cols, ps + (nint)n * cols, count, cols);
+        });
+    }
+
+    private static void Pixels<V, T>(T* y, T* x, T* s, int count, int cols)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        for (var p = 0; p < count; p++, y += cols, x += cols) Columns.Each<V, Product<T>>(new(y, x, s), cols);
+    }
+
+    private readonly struct Product<T>(T* y, T* x, T* s) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(x + i) * T.Load<V>(s + i), y + i);
+    }
+}
+
+file readonly unsafe struct ScaleChannelsBackward(Tensor? dx, Tensor ds, Tensor dy, Tensor x, Tensor s) : ICpuKernel
+{
+    public Work Work => Work.On("scale_channels_backward", 3, dy, x, dx);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        T* pdx = dx == null ? null : dx.At<T>(), pdy = dy.At<T>(), px = x.At<T>(), ps = s.At<T>();
         var cols = x.Cols;
-        ForBlocks(cpu, x, (n, from, to, _) =>
+        PixelSums.Run<V, T>(cpu, ds, x, 1f, (n, from, count, sum, spare) =>
         {
-            var factor = ps + (long)n * cols;
-            for (var p = from; p < to; p++)
-            {
-                float* o = py + p * cols, i = px + p * cols;
-                var c = 0;
-                for (; c <= cols - 16; c += 16) (Vector512.Load(i + c) * Vector512.Load(factor + c)).Store(o + c);
-                for (; c < cols; c++) o[c] = i[c] * factor[c];
-            }
+            if (pdx == null) Columns.Fold<V, Factor<T>>(new(pdy, px), sum, spare, from * cols, cols, count, cols);
+            else Columns.Fold<V, FactorAndInput<T>>(new(pdx, pdy, px, ps + (nint)n * cols), sum, spare, from * cols, cols, count, cols);
         });
     }
 
-    public static void ScaleBackward(CpuDevice cpu, Tensor? dx, Tensor ds, Tensor dy, Tensor x, Tensor s)
+    private readonly struct Factor<T>(T* dy, T* x) : IColumns where T : unmanaged, IElement<T>
     {
-        float* pdx = dx == null ? null : dx.F32, pdy = dy.F32, px = x.F32, ps = s.F32;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(nint i, int c, int row, ref V a, ref V b) where V : struct, IVector<V> =>
+            a = V.Fma(T.Load<V>(dy + i), T.Load<V>(x + i), a);
+    }
+
+    private readonly struct FactorAndInput<T>(T* dx, T* dy, T* x, T* s) : IColumns where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(nint i, int c, int row, ref V a, ref V b) where V : struct, IVector<V>
+        {
+            var d = T.Load<V>(dy + i);
+            T.Store(d * T.Load<V>(s + c), dx + i);
+            a = V.Fma(d, T.Load<V>(x + i), a);
+        }
+    }
+}
+
+file readonly unsafe struct MeanPixelsForward(Tensor y, Tensor x) : ICpuKernel
+{
+    public Work Work => Work.On("mean_pixels_forward", 1, x, y);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        var px = x.At<T>();
         var cols = x.Cols;
-        Reduce(cpu, ds, x, 1f, (n, from, to, sum) =>
-        {
-            var factor = ps + (long)n * cols;
-            for (var p = from; p < to; p++)
-            {
-                float* o = pdx + p * cols, g = pdy + p * cols, i = px + p * cols;
-                var c = 0;
-                for (; c <= cols - 16; c += 16)
-                {
-                    var d = Vector512.Load(g + c);
-                    if (pdx != null) (d * Vector512.Load(factor + c)).Store(o + c);
-                    Vector512.FusedMultiplyAdd(d, Vector512.Load(i + c), Vector512.Load(sum + c)).Store(sum + c);
-                }
-                for (; c < cols; c++)
-                {
-                    if (pdx != null) o[c] = g[c] * factor[c];
-                    sum[c] += g[c] * i[c];
-                }
-            }
-        });
+        PixelSums.Run<V, T>(cpu, y, x, 1f / (x.Shape[1] * x.Shape[2]), (_, from, count, sum, spare) =>
+            Columns.Fold<V, Total<T>>(new(px), sum, spare, from * cols, cols, count, cols));
     }
 
-    public static void Mean(CpuDevice cpu, Tensor y, Tensor x)
+    private readonly struct Total<T>(T* x) : IColumns where T : unmanaged, IElement<T>
     {
-        var px = x.F32;
-        var cols = x.Cols;
-        Reduce(cpu, y, x, 1f / (x.Shape[1] * x.Shape[2]), (_, from, to, sum) =>
-        {
-            for (var p = from; p < to; p++) Simd.AddTo(new Span<float>(sum, cols), new ReadOnlySpan<float>(px + p * cols, cols));
-        });
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(nint i, int c, int row, ref V a, ref V b) where V : struct, IVector<V> => a += T.Load<V>(x + i);
     }
+}
 
-    public static void SpreadMean(CpuDevice cpu, Tensor dx, Tensor dy)
+file readonly unsafe struct MeanPixelsBackward(Tensor dx, Tensor dy) : ICpuKernel
+{
+    public Work Work => Work.On("mean_pixels_backward", 1, dx, dy);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* pdx = dx.F32, pdy = dy.F32;
-        var cols = dx.Cols;
-        var scale = 1f / (dx.Shape[1] * dx.Shape[2]);
-        ForBlocks(cpu, dx, (n, from, to, _) =>
+        T* pdx = dx.At<T>(), pdy = dy.At<T>();
+        var (blocks, cols) = (new PixelBlocks(dx), dx.Cols);
+        var scale = 1f / blocks.Pixels;
+        cpu.For(blocks.Count, task =>
         {
-            float* first = pdx + from * cols, g = pdy + (long)n * cols;
-            for (var c = 0; c < cols; c++) first[c] = g[c] * scale;
-            for (var p = from + 1; p < to; p++) new ReadOnlySpan<float>(first, cols).CopyTo(new Span<float>(pdx + p * cols, cols));
+            var (n, from, count) = blocks[task];
+            var first = pdx + from * cols;
+            Columns.Each<V, Scaled<T>>(new(first, pdy + (nint)n * cols, scale), cols);
+            for (var p = 1; p < count; p++) new ReadOnlySpan<T>(first, cols).CopyTo(new Span<T>(first + (nint)p * cols, cols));
         });
     }
 
-    public static void Max(CpuDevice cpu, Tensor y, Tensor at, Tensor x)
+    private readonly struct Scaled<T>(T* dx, T* dy, float scale) : ILoop where T : unmanaged, IElement<T>
     {
-        float* py = y.F32, px = x.F32;
-        var pa = at.I32;
-        int cols = x.Cols, pixels = x.Shape[1] * x.Shape[2];
-        cpu.For(x.Shape[0], n =>
-        {
-            float* best = py + (long)n * cols, picture = px + (long)n * pixels * cols;
-            var where = pa + (long)n * cols;
-            new ReadOnlySpan<float>(picture, cols).CopyTo(new Span<float>(best, cols));
-            new Span<int>(where, cols).Clear();
-            for (var p = 1; p < pixels; p++)
-            {
-                var row = picture + (long)p * cols;
-                var c = 0;
-                for (; c <= cols - 16; c += 16)
-                {
-                    Vector512<float> v = Vector512.Load(row + c), b = Vector512.Load(best + c);
-                    var better = Vector512.GreaterThan(v, b) | ~Vector512.Equals(v, v); // v ≠ v: a NaN
-                    Vector512.ConditionalSelect(better, v, b).Store(best + c);
-                    Vector512.ConditionalSelect(better.AsInt32(), Vector512.Create(p), Vector512.Load(where + c)).Store(where + c);
-                }
-                for (; c < cols; c++)
-                {
-                    if (!(row[c] > best[c] || float.IsNaN(row[c]))) continue;
-                    best[c] = row[c];
-                    where[c] = p;
-                }
-            }
-        });
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(dy + i) * V.Create(scale), dx + i);
     }
+}
 
-    public static void MaxBackward(CpuDevice cpu, Tensor dx, Tensor dy, Tensor at)
+file readonly unsafe struct MaxPixelsForward(Tensor y, Tensor at, Tensor x) : ICpuKernel
+{
+    private const int Range = 256; // channels a task takes
+
+    public Work Work => Work.On("max_pixels_forward", 1, x, y, at);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* pdx = dx.F32, pdy = dy.F32;
-        var pa = at.I32;
-        int cols = dx.Cols, pixels = dx.Shape[1] * dx.Shape[2];
-        cpu.For(dx.Shape[0], n =>
+        T* py = y.At<T>(), px = x.At<T>();
+        var pa = at.F32;
+        int cols = x.Cols, pixels = x.Shape[1] * x.Shape[2], ranges = (cols + Range - 1) / Range;
+        cpu.For(x.Shape[0] * ranges, task =>
         {
-            var picture = pdx + (long)n * pixels * cols;
-            for (var p = 0; p < pixels; p++) new Span<float>(picture + (long)p * cols, cols).Clear();
-            for (var c = 0; c < cols; c++) picture[(long)pa[(long)n * cols + c] * cols + c] = pdy[(long)n * cols + c];
+            var (n, c) = (task / ranges, task % ranges * Range);
+            nint o = (nint)n * cols + c;
+            Channels<V, T>(py + o, pa + o, px + (nint)n * pixels * cols + c, pixels, cols, Math.Min(Range, cols - c));
         });
     }
 
-    /// <summary>Work on pixels <paramref name="from"/> … <paramref name="to"/>−1 (counted over all pictures) of picture n; block is its number.</summary>
-    private delegate void Block(int n, long from, long to, int block);
-
-    /// <summary>The same, adding to <paramref name="sum"/> (C).</summary>
-    private delegate void Sum(int n, long from, long to, float* sum);
-
-    private static int BlocksPerPicture(Tensor x) => (x.Shape[1] * x.Shape[2] + PixelBlock - 1) / PixelBlock;
-
-    private static void ForBlocks(CpuDevice cpu, Tensor x, Block body)
+    private static void Channels<V, T>(T* y, float* at, T* x, int pixels, int stride, int cols)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        int pixels = x.Shape[1] * x.Shape[2], blocks = BlocksPerPicture(x);
-        cpu.For(x.Shape[0] * blocks, task =>
+        float* best = stackalloc float[Range];
+        new Span<float>(best, cols).Fill(float.NegativeInfinity);
+        new Span<float>(at, cols).Clear();
+        Columns.Fold<V, Largest<T>>(new(x), best, at, 0, stride, pixels, cols);
+        Columns.Each<V, Stored<T>>(new(y, best), cols);
+    }
+
+    private readonly struct Largest<T>(T* x) : IColumns where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(nint i, int c, int row, ref V a, ref V b) where V : struct, IVector<V>
         {
-            var (n, b) = (task / blocks, task % blocks);
-            body(n, (long)n * pixels + b * PixelBlock, (long)n * pixels + Math.Min(pixels, (b + 1) * PixelBlock), task);
+            var v = T.Load<V>(x + i);
+            var kept = V.Select(V.Less(a, v), default, V.Equal(v, v)); // v ≠ v: a NaN
+            (a, b) = (V.Select(kept, a, v), V.Select(kept, b, V.Create(row)));
+        }
+    }
+
+    private readonly struct Stored<T>(T* y, float* x) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(V.Load(x + i), y + i);
+    }
+}
+
+file readonly unsafe struct MaxPixelsBackward(Tensor dx, Tensor dy, Tensor at) : ICpuKernel
+{
+    public Work Work => Work.On("max_pixels_backward", 1, dx, dy, at);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        T* pdx = dx.At<T>(), pdy = dy.At<T>();
+        var pa = at.F32;
+        var (blocks, cols) = (new PixelBlocks(dx), dx.Cols);
+        cpu.For(blocks.Count, task =>
+        {
+            var (n, from, count) = blocks[task];
+            Pixels<V, T>(pdx + from * cols, pdy + (nint)n * cols, pa + (nint)n * cols, (int)(from - (nint)n * blocks.Pixels), count, cols);
         });
     }
+
+    private static void Pixels<V, T>(T* dx, T* dy, float* at, int first, int count, int cols)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        for (var p = 0; p < count; p++, dx += cols) Columns.Each<V, Won<T>>(new(dx, dy, at, first + p), cols);
+    }
+
+    private readonly struct Won<T>(T* dx, T* dy, float* at, float pixel) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> =>
+            T.Store(V.Where(V.Equal(V.Load(at + i), V.Create(pixel)), T.Load<V>(dy + i)), dx + i);
+    }
+}
+
+file static unsafe class PixelSums
+{
+    /// <summary>Adds so many pixels of picture n to <paramref name="sum"/> (C); <paramref name="spare"/> is as long and nobody's.</summary>
+    public delegate void Block(int n, nint from, int count, float* sum, float* spare);
 
     /// <summary>y_n = scale·Σ over the blocks of picture n, in order.</summary>
-    private static void Reduce(CpuDevice cpu, Tensor y, Tensor x, float scale, Sum body)
+    public static void Run<V, T>(CpuDevice cpu, Tensor y, Tensor x, float scale, Block body)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        int cols = x.Cols, blocks = BlocksPerPicture(x), pictures = x.Shape[0];
-        var partial = Tensor.Empty(x.Device, new Shape(pictures * blocks, cols));
-        float* sums = partial.F32, py = y.F32;
-        ForBlocks(cpu, x, (n, from, to, block) =>
+        var (blocks, cols) = (new PixelBlocks(x), x.Cols);
+        using var partial = cpu.Scratch(2L * blocks.Count * cols);
+        var sums = partial.At;
+        var py = y.At<T>();
+        cpu.For(blocks.Count, task =>
         {
-            var sum = sums + (long)block * cols;
-            new Span<float>(sum, cols).Clear();
-            body(n, from, to, sum);
+            var (n, from, count) = blocks[task];
+            var sum = sums + 2L * task * cols;
+            new Span<float>(sum, 2 * cols).Clear();
+            body(n, from, count, sum, sum + cols);
         });
-        cpu.For(pictures, n =>
+        cpu.For(x.Shape[0], n =>
         {
-            var total = new Span<float>(py + (long)n * cols, cols);
-            total.Clear();
-            for (var b = 0; b < blocks; b++) Simd.AddTo(total, new ReadOnlySpan<float>(sums + ((long)n * blocks + b) * cols, cols));
-            for (var c = 0; c < cols; c++) total[c] *= scale;
+            var total = sums + 2L * n * blocks.PerPicture * cols;
+            for (var b = 1; b < blocks.PerPicture; b++) Rows.AddTo<V, F32>(total, (F32*)(total + 2L * b * cols), cols);
+            Columns.Each<V, Scaled<T>>(new(py + (nint)n * cols, total, scale), cols);
         });
-        partial.Release();
+    }
+
+    private readonly struct Scaled<T>(T* y, float* x, float scale) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(V.Load(x + i) * V.Create(scale), y + i);
     }
 }

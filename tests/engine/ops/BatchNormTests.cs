@@ -5,14 +5,32 @@ namespace Plip.Tests.Engine;
 
 public class BatchNormTests
 {
-    // 3 and 8 channels fold several rows into a vector, 130 has a scalar tail, 300 rows of 16 fill whole vectors.
-    [Theory, OnEachDevice("2x1", "7x3", "21x8", "300x16", "5x64", "3x130")]
+    // 3 and 8 channels fold several rows into a vector, 33 and 130 have a tail, 300 is more than one range of channels, 300 rows
+    // of 16 fill whole vectors.
+    [Theory, OnEachDevice("2x1", "7x3", "21x8", "300x16", "5x64", "9x33", "3x130", "3x300")]
     public void Training_matches_the_formula(string device, int[] shape)
     {
         using var d = Devices.Open(device);
         var (mean, variance) = Running(d, shape[1]);
         Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, training: true),
             x => Oracle(x[0], x[1], x[2], null, null, null, false), Inputs(shape, false), 1e-4);
+    }
+
+    [Theory, OnEachDevice("7x3", "21x8", "43x24", "5x64")]
+    public void Matches_in_BF16(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        var (mean, variance) = Running(d, shape[1]);
+        var inputs = Inputs(shape, true).Select(i => i.Shape.Rank == 2 ? i.BF16 : i).ToArray();
+        Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, true),
+            x => Oracle(x[0], x[1], x[2], null, null, null, false), inputs[..3], 1e-4);
+        Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, true, relu: true),
+            x => Oracle(x[0], x[1], x[2], null, null, null, true), inputs[..3], 1e-4);
+        Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, true, relu: true, residual: t[3]),
+            x => Oracle(x[0], x[1], x[2], x[3], null, null, true), inputs, 1e-4);
+        var (m, v) = (Wide(mean), Wide(variance));
+        Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, false, relu: true),
+            x => Oracle(x[0], x[1], x[2], null, m, v, true), inputs[..3], 1e-4);
     }
 
     [Theory, OnEachDevice("7x3", "21x8", "5x64", "3x130")]
@@ -82,6 +100,25 @@ public class BatchNormTests
         var wide = Array.ConvertAll(x.Values, e => (double)e);
         // The mean itself, near 1e4, is kept to half a unit in the last place: 5e-4.
         Check.Close(Oracle(wide, Enumerable.Repeat(1.0, cols).ToArray(), new double[cols], null, null, null, false), y.ToArray(), 2.5e-4, "forward");
+    }
+
+    /// <summary>
+    /// The trap of a shifted sum: the head of every block, from whose mean deviations are taken, lies far from all else; the rest
+    /// hardly varies. Rows alternate with the block's period, so all blocks are so.
+    /// </summary>
+    [Theory, OnEachDevice]
+    public void Survives_a_head_far_from_the_rest(string device)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep(recordGradients: false);
+        const int rows = 300, cols = 256, head = 16;
+        var x = Values.Normal(rows * cols, 1);
+        for (var i = 0; i < x.Length; i++) x[i] += i / cols % 128 < head ? -3000f : 3000f;
+        var (mean, variance) = Running(d, cols);
+        var y = Ops.BatchNorm(Tensor.From(d, x, new(rows, cols)), Ops.Full(d, new(cols), 1f), Tensor.Zeros(d, new(cols)), mean, variance, true);
+        var wide = Array.ConvertAll(x, e => (double)e);
+        // F32 sums of 128 terms, of which 3 bits are lost.
+        Check.Close(Oracle(wide, Enumerable.Repeat(1.0, cols).ToArray(), new double[cols], null, null, null, false), y.ToArray(), 1e-5, "forward");
     }
 
     [Fact]

@@ -14,6 +14,13 @@ public class GrayTests
         Check.Op(d, t => Ops.ToGray(t[0], Mean, Std), x => Gray(x[0]), [Input.Normal(new(shape), 1).Fixed], 2e-6);
     }
 
+    [Theory, OnEachDevice("2x5x7x3")]
+    public void Matches_in_BF16(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        Check.Op(d, t => Ops.ToGray(t[0], Mean, Std), x => Gray(x[0]), [Input.Normal(new(shape), 1).Fixed.BF16]);
+    }
+
     /// <summary>A gray picture stays what it is, and all three channels show the same level.</summary>
     [Theory, OnEachDevice]
     public void Gray_stays_gray(string device)

@@ -16,6 +16,27 @@ public class PictureLossTests
             Check.Op(d, t => Ops.ManhattanLoss(t[0], t[1], r), x => [Manhattan(x[0], x[1], shape[0], r)], inputs, 2e-6);
     }
 
+    /// <summary>Only the gradient is rounded, by 2⁻⁹ at most: five times the tolerance.</summary>
+    [Theory, OnEachDevice("1x1x1x1", "3x5x4x3", "2x8x4x16")]
+    public void Match_in_BF16(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        Input[] inputs = [Input.Normal(new(shape), 1).BF16, Input.Normal(new(shape), 2).BF16];
+        foreach (var r in Enum.GetValues<EuclideanReduction>())
+            Check.Op(d, t => Ops.EuclideanLoss(t[0], t[1], r), x => [Euclidean(x[0], x[1], shape[0], r)], inputs, 4e-4);
+        foreach (var r in Enum.GetValues<ManhattanReduction>())
+            Check.Op(d, t => Ops.ManhattanLoss(t[0], t[1], r), x => [Manhattan(x[0], x[1], shape[0], r)], inputs, 4e-4);
+    }
+
+    [Fact]
+    public void Both_pictures_are_of_one_type()
+    {
+        using var d = new CpuDevice(1);
+        using var step = d.BeginStep();
+        var e = Assert.Throws<ArgumentException>(() => Ops.EuclideanLoss(Tensor.Zeros(d, new(1, 2), DType.BF16), Tensor.Zeros(d, new(1, 2))));
+        Assert.Contains("BF16", e.Message);
+    }
+
     /// <summary>Pictures of several blocks with a ragged last one.</summary>
     [Theory, OnEachDevice]
     public void Large_pictures_are_summed_by_blocks(string device)

@@ -6,7 +6,7 @@ namespace Plip.Tests.Engine;
 public class PoolingTests
 {
     // 5 and 7 leave a rest that PyTorch drops; 19 channels leave a scalar tail.
-    [Theory, OnEachDevice("1x2x2x1", "2x5x7x3", "1x4x6x19", "1x3x3x32")]
+    [Theory, OnEachDevice("1x2x2x1", "2x5x7x3", "1x4x6x19", "1x2x4x24", "1x3x3x32")]
     public void Average_matches_the_formula(string device, int[] shape)
     {
         using var d = Devices.Open(device);
@@ -37,12 +37,25 @@ public class PoolingTests
                 [Input.Normal(new(shape), 1)], 1e-6);
     }
 
-    [Theory, OnEachDevice("1x1x1x1", "2x4x2x19", "2x3x2x70")]
-    public void Global_maximum_matches_the_formula(string device, int[] shape)
+    [Theory, OnEachDevice("2x5x7x3", "1x4x4x19")]
+    public void Matches_in_BF16(string device, int[] shape)
     {
         using var d = Devices.Open(device);
-        Check.Op(d, t => Ops.GlobalMaxPool2d(t[0]),
-            x => Pool(x[0], shape, [[.. Enumerable.Range(0, shape[1])]], [[.. Enumerable.Range(0, shape[2])]], true), [Input.Normal(new(shape), 1)], 1e-6);
+        Input[] x = [Input.Normal(new(shape), 1).BF16];
+        Check.Op(d, t => Ops.AvgPool2d(t[0], 2), v => Pool(v[0], shape, Windows(shape[1], 2, 2, 0), Windows(shape[2], 2, 2, 0), false), x);
+        Check.Op(d, t => Ops.AdaptiveAvgPool2d(t[0], 3, 2), v => Pool(v[0], shape, Bins(shape[1], 3), Bins(shape[2], 2), false), x);
+    }
+
+    /// <summary>Of values that BF16 keeps apart, a maximum is exact, and so is the sum of some gradients in eighths.</summary>
+    [Theory, OnEachDevice("2x5x7x3", "1x4x4x19")]
+    public void Maximum_is_exact_in_BF16(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        // Neighbours are whole numbers 7 apart modulo 113: all windows hold different ones.
+        var values = Enumerable.Range(0, (int)new Shape(shape).Count).Select(i => i / shape[3] * 7 % 113 - 56f).ToArray();
+        foreach (var (k, s, p) in new[] { (2, 2, 0), (3, 2, 1), (3, 1, 1) })
+            Check.Op(d, t => Ops.MaxPool2d(t[0], k, s, p), x => Pool(x[0], shape, Windows(shape[1], k, s, p), Windows(shape[2], k, s, p), true),
+                [new Input(values, new(shape)).BF16]);
     }
 
     /// <summary>Two traps: all values below 0 next to padding, and equal values, whose gradient must not be given twice.</summary>

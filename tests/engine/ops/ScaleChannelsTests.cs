@@ -27,6 +27,18 @@ public class ScaleChannelsTests
         Check.Op(d, t => Ops.MaxPixels(t[0]), v => Pool(v[0], s, p => p.Max()), [Input.Normal(new(s), 1)]);
     }
 
+    [Theory, OnEachDevice("2x3x2x5", "3x2x2x17", "1x13x10x2", "1x2x3x70")]
+    public void Match_in_BF16(string device, int[] s)
+    {
+        using var d = Devices.Open(device);
+        var (x, f) = (Input.Normal(new(s), 1).BF16, Input.Normal(new(s[0], s[3]), 2).BF16);
+        Check.Op(d, t => Ops.ScaleChannels(t[0], t[1]), v => Scale(v[0], v[1], s), [x, f]);
+        Check.Op(d, t => Ops.MeanPixels(t[0]), v => Pool(v[0], s, p => p.Average()), [x]);
+        // Whole numbers that differ: what is equal after rounding would have two maxima.
+        var steps = Enumerable.Range(0, (int)new Shape(s).Count).Select(i => i / s[3] * 37 % 131 - 65f).ToArray();
+        Check.Op(d, t => Ops.MaxPixels(t[0]), v => Pool(v[0], s, p => p.Max()), [new Input(steps, new(s)).BF16]);
+    }
+
     /// <summary>Each of the two inputs may be the only one that trains.</summary>
     [Theory, OnEachDevice]
     public void Scale_channels_needs_only_one_gradient(string device)

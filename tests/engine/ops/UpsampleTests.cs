@@ -5,7 +5,7 @@ namespace Plip.Tests.Engine;
 
 public class UpsampleTests
 {
-    [Theory, OnEachDevice("1x1x1x1", "2x3x2x3", "1x2x4x19")]
+    [Theory, OnEachDevice("1x1x1x1", "2x3x2x3", "1x2x4x19", "1x2x2x70")]
     public void Nearest_matches_the_formula(string device, int[] shape)
     {
         using var d = Devices.Open(device);
@@ -20,6 +20,15 @@ public class UpsampleTests
         // Larger by whole and broken factors, the same size, and smaller, where some pixels are read by nobody.
         foreach (var (h, w) in new[] { (2 * shape[1], 4 * shape[2]), (7, 5), (shape[1], shape[2]), (2, 1) })
             Check.Op(d, t => Ops.UpsampleBilinear2d(t[0], h, w), x => Bilinear(x[0], shape, h, w), [Input.Normal(new(shape), 1)], 2e-6);
+    }
+
+    [Theory, OnEachDevice("2x3x2x3", "1x5x4x19", "1x2x2x70")]
+    public void Matches_in_BF16(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        Input[] x = [Input.Normal(new(shape), 1).BF16];
+        Check.Op(d, t => Ops.UpsampleNearest2d(t[0], 2), v => Nearest(v[0], shape, 2), x);
+        Check.Op(d, t => Ops.UpsampleBilinear2d(t[0], 7, 5), v => Bilinear(v[0], shape, 7, 5), x);
     }
 
     /// <summary>Known by hand and the same in PyTorch: the edge is repeated, between pixels it goes by quarters.</summary>
