@@ -14,6 +14,7 @@ namespace Plip.Engine;
 public readonly struct Philox(ulong seed, uint stream, uint step = 0)
 {
     private const uint M0 = 0xD2511F53, M1 = 0xCD9E8D57, W0 = 0x9E3779B9, W1 = 0xBB67AE85;
+    private const float Unit = 1f / (1 << 24);
 
     /// <summary>The 128 random bits at counter (<paramref name="block"/>, step, stream).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -42,54 +43,86 @@ public readonly struct Philox(ulong seed, uint stream, uint step = 0)
     internal const int RunLength = 32;
 
     /// <summary><see cref="Uniform(ulong)"/> of <see cref="RunLength"/> elements from element 4·<paramref name="block"/> on; the same bits at any width.</summary>
-    /// <typeparam name="V">
-    /// The device's vectors. Two runs of four counters keep a core with 512-bit registers as busy as one of eight: each round
-    /// waits for the last.
-    /// </typeparam>
+    /// <typeparam name="V">The device's vectors.</typeparam>
     internal unsafe void Uniforms<V>(ulong block, float* to) where V : struct, IVector<V>
     {
-        if (V.Count >= Vec256.Count)
-            for (var i = 0u; i < RunLength; i += 16) Four(block + i / 4, to + i);
+        if (V.Count >= Vec256.Count) Run256(block, to);
         else
-            for (var i = 0u; i < RunLength; i += 8) Two(block + i / 4, to + i);
+            for (var i = 0u; i < RunLength; i += 16) Run128(block + i / 4, to + i);
     }
 
     // Counters stand in 64-bit lanes. What is left in a lane's upper half does no harm before the end: the widening product
     // reads the lower one alone. They are counted in the order in which unpacking at the end leaves them sorted.
-    private unsafe void Four(ulong block, float* to)
+    // A round waits for the last, so two vectors of counters go abreast; with 512-bit registers one would wait as long.
+    private unsafe void Run256(ulong block, float* to)
     {
-        var c0 = Vector256.Create(block) + Vector256.Create(0ul, 2, 1, 3);
-        Vector256<ulong> c1 = c0 >>> 32, c2 = Vector256.Create((ulong)step), c3 = Vector256.Create((ulong)stream);
-        Vector256<ulong> k0 = Vector256.Create(seed), k1 = k0 >>> 32;
+        var a0 = Vector256.Create(block) + Vector256.Create(0ul, 2, 1, 3);
+        var b0 = a0 + Vector256.Create(4ul);
+        Vector256<ulong> a1 = a0 >>> 32, a2 = Vector256.Create((ulong)step), a3 = Vector256.Create((ulong)stream);
+        Vector256<ulong> b1 = b0 >>> 32, b2 = a2, b3 = a3, k0 = Vector256.Create(seed), k1 = k0 >>> 32;
         for (var round = 0; round < 10; round++)
         {
-            var (p0, p1) = (Avx2.Multiply(c0.AsUInt32(), Vector256.Create(M0)), Avx2.Multiply(c2.AsUInt32(), Vector256.Create(M1)));
-            (c0, c1, c2, c3) = ((p1 >>> 32) ^ c1 ^ k0, p1, (p0 >>> 32) ^ c3 ^ k1, p0);
+            Round(ref a0, ref a1, ref a2, ref a3, k0, k1);
+            Round(ref b0, ref b1, ref b2, ref b3, k0, k1);
             k0 += Vector256.Create((ulong)W0);
             k1 += Vector256.Create((ulong)W1);
         }
+        Store(a0, a1, a2, a3, to);
+        Store(b0, b1, b2, b3, to + 16);
+    }
+
+    private unsafe void Run128(ulong block, float* to)
+    {
+        var a0 = Vector128.Create(block) + Vector128.Create(0ul, 1);
+        var b0 = a0 + Vector128.Create(2ul);
+        Vector128<ulong> a1 = a0 >>> 32, a2 = Vector128.Create((ulong)step), a3 = Vector128.Create((ulong)stream);
+        Vector128<ulong> b1 = b0 >>> 32, b2 = a2, b3 = a3, k0 = Vector128.Create(seed), k1 = k0 >>> 32;
+        for (var round = 0; round < 10; round++)
+        {
+            Round(ref a0, ref a1, ref a2, ref a3, k0, k1);
+            Round(ref b0, ref b1, ref b2, ref b3, k0, k1);
+            k0 += Vector128.Create((ulong)W0);
+            k1 += Vector128.Create((ulong)W1);
+        }
+        Store(a0, a1, a2, a3, to);
+        Store(b0, b1, b2, b3, to + 8);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Round(
+        ref Vector256<ulong> c0, ref Vector256<ulong> c1, ref Vector256<ulong> c2, ref Vector256<ulong> c3, Vector256<ulong> k0, Vector256<ulong> k1)
+    {
+        Vector256<ulong> p0 = Avx2.Multiply(c0.AsUInt32(), Vector256.Create(M0)), p1 = Avx2.Multiply(c2.AsUInt32(), Vector256.Create(M1));
+        (c0, c1, c2, c3) = ((p1 >>> 32) ^ c1 ^ k0, p1, (p0 >>> 32) ^ c3 ^ k1, p0);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Round(
+        ref Vector128<ulong> c0, ref Vector128<ulong> c1, ref Vector128<ulong> c2, ref Vector128<ulong> c3, Vector128<ulong> k0, Vector128<ulong> k1)
+    {
+        Vector128<ulong> p0 = Product(c0, M0), p1 = Product(c2, M1);
+        (c0, c1, c2, c3) = ((p1 >>> 32) ^ c1 ^ k0, p1, (p0 >>> 32) ^ c3 ^ k1, p0);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static unsafe void Store(Vector256<ulong> c0, Vector256<ulong> c1, Vector256<ulong> c2, Vector256<ulong> c3, float* to)
+    {
         var low = Vector256.Create((ulong)uint.MaxValue);
         Vector256<ulong> a = (c0 & low) | (c1 << 32), b = (c2 & low) | (c3 << 32);
         (Vector256.ConvertToSingle((Avx2.UnpackLow(a, b).AsUInt32() >>> 8).AsInt32()) * Unit).Store(to);
         (Vector256.ConvertToSingle((Avx2.UnpackHigh(a, b).AsUInt32() >>> 8).AsInt32()) * Unit).Store(to + 8);
     }
 
-    private unsafe void Two(ulong block, float* to)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static unsafe void Store(Vector128<ulong> c0, Vector128<ulong> c1, Vector128<ulong> c2, Vector128<ulong> c3, float* to)
     {
-        var c0 = Vector128.Create(block) + Vector128.Create(0ul, 1);
-        Vector128<ulong> c1 = c0 >>> 32, c2 = Vector128.Create((ulong)step), c3 = Vector128.Create((ulong)stream);
-        Vector128<ulong> k0 = Vector128.Create(seed), k1 = k0 >>> 32;
-        for (var round = 0; round < 10; round++)
-        {
-            var (p0, p1) = (Product(c0, M0), Product(c2, M1));
-            (c0, c1, c2, c3) = ((p1 >>> 32) ^ c1 ^ k0, p1, (p0 >>> 32) ^ c3 ^ k1, p0);
-            k0 += Vector128.Create((ulong)W0);
-            k1 += Vector128.Create((ulong)W1);
-        }
         var low = Vector128.Create((ulong)uint.MaxValue);
         Vector128<ulong> a = (c0 & low) | (c1 << 32), b = (c2 & low) | (c3 << 32);
-        (Vector128.ConvertToSingle((Vector128.Create(a.GetLower(), b.GetLower()).AsUInt32() >>> 8).AsInt32()) * Unit).Store(to);
-        (Vector128.ConvertToSingle((Vector128.Create(a.GetUpper(), b.GetUpper()).AsUInt32() >>> 8).AsInt32()) * Unit).Store(to + 4);
+        // On x86 joining halves goes through memory, with a stall that costs as much as four rounds.
+        var first = Sse2.IsSupported ? Sse2.UnpackLow(a, b) : Vector128.Create(a.GetLower(), b.GetLower());
+        var second = Sse2.IsSupported ? Sse2.UnpackHigh(a, b) : Vector128.Create(a.GetUpper(), b.GetUpper());
+        (Vector128.ConvertToSingle((first.AsUInt32() >>> 8).AsInt32()) * Unit).Store(to);
+        (Vector128.ConvertToSingle((second.AsUInt32() >>> 8).AsInt32()) * Unit).Store(to + 4);
     }
 
     /// <summary>The lower halves of the lanes times m, 64 bits.</summary>
@@ -98,8 +131,6 @@ public readonly struct Philox(ulong seed, uint stream, uint step = 0)
         Sse2.IsSupported ? Sse2.Multiply(lanes.AsUInt32(), Vector128.Create(m))
         : AdvSimd.IsSupported ? AdvSimd.MultiplyWideningLower(AdvSimd.ExtractNarrowingLower(lanes), Vector64.Create(m))
         : (lanes & Vector128.Create((ulong)uint.MaxValue)) * m;
-
-    private const float Unit = 1f / (1 << 24);
 
     /// <summary>Uniform in [0, 1) with 24 bits, so every value is exact in F32.</summary>
     public float Uniform(ulong element) => (Bits(element) >> 8) * Unit;
