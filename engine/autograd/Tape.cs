@@ -13,8 +13,10 @@ public delegate Tensor?[] BackwardFunction(Tensor dy);
 /// </summary>
 public sealed class Tape
 {
-    private readonly List<Node> _nodes = [];
+    private List<Node> _nodes;
     private bool _walked;
+
+    internal Tape(List<Node> nodes) => _nodes = nodes;
 
     /// <summary>Number of recorded ops.</summary>
     public int Count => _nodes.Count;
@@ -83,7 +85,14 @@ public sealed class Tape
         _nodes.Clear();
     }
 
-    internal void Clear() => _nodes.Clear();
+    /// <summary>Forgets everything and hands out the list, emptied, for another tape.</summary>
+    internal List<Node> End()
+    {
+        var nodes = _nodes;
+        nodes.Clear();
+        _nodes = [];
+        return nodes;
+    }
 
     private static void Distribute(Node node, Tensor dy, Tensor?[] grads)
     {
@@ -135,5 +144,5 @@ public sealed class Tape
         return sum;
     }
 
-    private readonly record struct Node(string Op, Tensor Output, Tensor[] Inputs, BackwardFunction Backward, Tensor[]? Saved);
+    internal readonly record struct Node(string Op, Tensor Output, Tensor[] Inputs, BackwardFunction Backward, Tensor[]? Saved);
 }

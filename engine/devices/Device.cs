@@ -24,6 +24,12 @@ public abstract class Device : IDisposable
     /// <summary>Restarts the peak in <see cref="MemoryInUse"/> from what is in use now.</summary>
     public void ResetPeak() => _peakBytes = _liveBytes;
 
+    /// <summary>
+    /// The lists of the last step that ended, for the next: a step of thousands of tensors would otherwise grow them anew each
+    /// time, and arrays of ten thousand entries are garbage of the expensive kind.
+    /// </summary>
+    internal (List<Storage?> Owned, List<Tape.Node> Nodes)? SpareLists { get; set; }
+
     /// <summary>What records this device's work at the moment, or null.</summary>
     internal Profiler? Profiler { get; set; }
 

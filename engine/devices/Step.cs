@@ -8,7 +8,7 @@ public sealed class Step : IDisposable
 {
     private readonly Device _device;
     private readonly Step? _outer;
-    private readonly List<Storage?> _owned = [];
+    private readonly List<Storage?> _owned;
     private bool _ended;
 
     internal Step(Device device, bool recordGradients)
@@ -17,10 +17,13 @@ public sealed class Step : IDisposable
         _outer = device.CurrentStep;
         RecordsGradients = recordGradients;
         device.CurrentStep = this;
+        (_owned, var nodes) = device.SpareLists ?? ([], []);
+        device.SpareLists = null;
+        Tape = new Tape(nodes);
     }
 
     /// <summary>The ops recorded in this step, in order.</summary>
-    public Tape Tape { get; } = new();
+    public Tape Tape { get; }
 
     /// <summary>Whether ops are recorded; see <see cref="NoGrad"/>.</summary>
     public bool RecordsGradients { get; private set; }
@@ -38,7 +41,7 @@ public sealed class Step : IDisposable
         // Latest first: the pool hands blocks out last-in first-out, so the next step sees the same addresses again.
         for (var i = _owned.Count - 1; i >= 0; i--) _owned[i]?.Free("its step ended");
         _owned.Clear();
-        Tape.Clear();
+        _device.SpareLists = (_owned, Tape.End());
         _device.CurrentStep = _outer;
     }
 

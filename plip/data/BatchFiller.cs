@@ -1,10 +1,13 @@
+using System.Buffers;
+using Plip.Engine;
+
 namespace Plip.Data;
 
 /// <summary>
 /// Makes the batch of a step: decode, augment, encode. Everything in it is a function of (data, settings, step), so it
 /// does not matter which thread calls, or when. Thread-safe.
 /// </summary>
-internal sealed class BatchFiller
+internal sealed class BatchFiller : IDisposable
 {
     private readonly PersonDataset data;
     private readonly ICaptionEncoder encoder;
@@ -13,7 +16,8 @@ internal sealed class BatchFiller
     private readonly ImageTransform transform;
     private readonly PictureCache cache;
     private readonly Lock epochLock = new();
-    private (int Epoch, SamplePair[] Pairs)[] epochs = [];
+    // Two epochs are held: workers stand in the next while the last batches of this one are made.
+    private (int Epoch, SamplePair[] Pairs) newest, older;
 
     internal BatchFiller(PersonDataset data, ICaptionEncoder encoder, BatchSettings settings, Func<long, float> maskProbability)
     {
@@ -22,6 +26,7 @@ internal sealed class BatchFiller
         transform = new ImageTransform(settings.Image);
         Sampler = new IdentityBatchSampler(this.data, settings.BatchSize, settings.Seed, settings.Kind, settings.ImagesPerIdentity);
         cache = new PictureCache(data.Images.Count, transform.Size, settings.CacheBytes);
+        newest = older = (-1, []);
         _ = this.data.Labels; // computed here, once, rather than by the first worker
     }
 
@@ -36,19 +41,34 @@ internal sealed class BatchFiller
         var first = index * settings.BatchSize;
         (batch.Step, batch.Epoch, batch.Index, batch.MaskProbability) = (step, epoch, index, maskProbability(step));
         (batch.MaxLength, batch.LabelCount) = (0, 0);
-        PairsOf(epoch).AsSpan(first, settings.BatchSize).CopyTo(batch.Samples);
+        CopyPairs(epoch, first, batch.Samples);
         var augmentation = RandomStreams.Augmentation(settings.Seed, epoch);
-        var scratch = new byte[transform.Size];
-        for (var i = 0; i < batch.Size; i++)
+        var scratch = ArrayPool<byte>.Shared.Rent(transform.Size);
+        try
         {
-            stop.ThrowIfCancellationRequested();
-            var (image, text) = batch.Samples[i];
-            var person = data.Images[image];
-            (batch.Identities[i], batch.Paths[i], batch.Captions[i]) = (data.Labels[image], person.RelativePath, person.Text(text));
-            transform.Normalise(Resized(image, scratch), transform.Draw(augmentation, first + i),
-                batch.Images.AsSpan(i * transform.Size, transform.Size));
-            FillTokens(batch, i, epoch, first + i);
+            for (var i = 0; i < batch.Size; i++)
+            {
+                stop.ThrowIfCancellationRequested();
+                FillPair(batch, i, first + i, augmentation, scratch.AsSpan(0, transform.Size));
+            }
         }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(scratch);
+        }
+    }
+
+    /// <summary>Frees the pictures that were kept; no batch may be in the making.</summary>
+    public void Dispose() => cache.Dispose();
+
+    private void FillPair(Batch batch, int i, int position, Philox augmentation, Span<byte> scratch)
+    {
+        var (image, text) = batch.Samples[i];
+        var person = data.Images[image];
+        (batch.Identities[i], batch.Paths[i], batch.Captions[i]) = (data.Labels[image], person.RelativePath, person.Text(text));
+        transform.Normalise(Resized(image, scratch), transform.Draw(augmentation, position),
+            batch.Images.AsSpan(i * transform.Size, transform.Size));
+        FillTokens(batch, i, batch.Epoch, position);
     }
 
     private void FillTokens(Batch batch, int i, int epoch, int position)
@@ -68,21 +88,23 @@ internal sealed class BatchFiller
         foreach (var label in labels) batch.LabelCount += label >= 0 ? 1 : 0;
     }
 
-    private ReadOnlySpan<byte> Resized(int image, byte[] scratch)
+    private ReadOnlySpan<byte> Resized(int image, Span<byte> scratch)
     {
-        if (cache.Find(image) is { } kept) return kept;
-        transform.Resize(LoadPicture(data, image), scratch);
+        var kept = cache.Find(image);
+        if (!kept.IsEmpty) return kept;
+        using var picture = LoadPicture(data, image);
+        transform.Resize(picture, scratch);
         cache.Offer(image, scratch);
         return scratch;
     }
 
     /// <summary>The picture of image <paramref name="index"/>; an error names the entry as well as the file.</summary>
-    internal static Picture LoadPicture(PersonDataset data, int index)
+    internal static BorrowedPicture LoadPicture(PersonDataset data, int index)
     {
         var image = data.Images[index];
         try
         {
-            return Picture.Load(image.FullPath);
+            return Picture.Borrow(image.FullPath);
         }
         catch (DataException e)
         {
@@ -93,16 +115,18 @@ internal sealed class BatchFiller
     internal static string Place(PersonDataset data, PersonImage image) =>
         FormattableString.Invariant($"entry {image.Entry} of {data.AnnotationFile}, identity {image.Identity}");
 
-    /// <summary>Two epochs are held: workers stand in the next while the last batches of this one are made.</summary>
-    private SamplePair[] PairsOf(int epoch)
+    /// <summary>Copied under the lock: the array of the epoch before last is filled anew.</summary>
+    private void CopyPairs(int epoch, int first, SamplePair[] target)
     {
         lock (epochLock)
         {
-            foreach (var known in epochs)
-                if (known.Epoch == epoch) return known.Pairs;
-            var pairs = Sampler.Epoch(epoch);
-            epochs = [(epoch, pairs), .. epochs.Take(1)];
-            return pairs;
+            if (epoch != newest.Epoch && epoch != older.Epoch)
+            {
+                var pairs = older.Pairs.Length > 0 ? older.Pairs : new SamplePair[Sampler.BatchesPerEpoch * Sampler.BatchSize];
+                Sampler.Fill(epoch, pairs);
+                (older, newest) = (newest, (epoch, pairs));
+            }
+            (epoch == newest.Epoch ? newest : older).Pairs.AsSpan(first, target.Length).CopyTo(target);
         }
     }
 

@@ -98,6 +98,7 @@ public sealed class BatchLoader : IDisposable
             Monitor.PulseAll(gate);
         }
         foreach (var worker in workers) worker.Join();
+        filler.Dispose();
     }
 
     private void Work()

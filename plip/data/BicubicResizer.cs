@@ -29,17 +29,21 @@ public static class BicubicResizer
     /// <param name="width">Output width.</param>
     /// <param name="destination">height · width · 3 bytes, RGB; every byte is written.</param>
     /// <exception cref="ArgumentException">The destination has another length.</exception>
-    public static void Resize(Picture source, int height, int width, Span<byte> destination)
+    public static void Resize(Picture source, int height, int width, Span<byte> destination) =>
+        Resize(source.Rgb, source.Height, source.Width, height, width, destination);
+
+    /// <summary>As above, of (sourceHeight, sourceWidth, 3) bytes.</summary>
+    internal static void Resize(ReadOnlySpan<byte> source, int sourceHeight, int sourceWidth, int height, int width, Span<byte> destination)
     {
         if (destination.Length != 3 * height * width)
             throw new ArgumentException($"resizing to {height}x{width} writes {3 * height * width} bytes, got room for {destination.Length}", nameof(destination));
-        if (source.Height == height && source.Width == width)
+        if (sourceHeight == height && sourceWidth == width)
         {
-            source.Rgb.CopyTo(destination);
+            source.CopyTo(destination);
             return;
         }
-        var (rows, columns) = (TapsFor(source.Height, height), TapsFor(source.Width, width));
-        var stride = 3 * source.Width;
+        var (rows, columns) = (TapsFor(sourceHeight, height), TapsFor(sourceWidth, width));
+        var stride = 3 * sourceWidth;
         // One float more than the row: a pixel is loaded as four floats, of which the fourth is not used.
         var scratch = ArrayPool<float>.Shared.Rent(stride + 1);
         var row = scratch.AsSpan(0, stride + 1);
@@ -48,7 +52,7 @@ public static class BicubicResizer
             row.Clear();
             var taps = rows.Of(y);
             for (var k = 0; k < taps.Length; k++)
-                MultiplyAdd(row, source.Rgb.AsSpan((rows.First[y] + k) * stride, stride), taps[k]);
+                MultiplyAdd(row, source.Slice((rows.First[y] + k) * stride, stride), taps[k]);
             ResizeRow(row, columns, destination.Slice(y * 3 * width, 3 * width));
         }
         ArrayPool<float>.Shared.Return(scratch);

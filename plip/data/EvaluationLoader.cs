@@ -1,9 +1,20 @@
+using System.Buffers;
+
 namespace Plip.Data;
 
-/// <summary>Pictures of an evaluation, some at a time, in the data set's order. The arrays are used again by the next chunk but one.</summary>
+/// <summary>
+/// Pictures of an evaluation, some at a time, in the data set's order. The arrays are used again by the next chunk but one, and
+/// by others when the enumeration ends: a validation after every epoch leaves no large arrays behind.
+/// </summary>
 public sealed class PictureChunk
 {
-    internal PictureChunk(int capacity, int imageSize) => (Images, Identities) = (new float[checked(capacity * imageSize)], new int[capacity]);
+    internal PictureChunk(int capacity, int imageSize) => (Images, Identities) = (ArrayPool<float>.Shared.Rent(checked(capacity * imageSize)), ArrayPool<int>.Shared.Rent(capacity));
+
+    internal void Return()
+    {
+        ArrayPool<float>.Shared.Return(Images);
+        ArrayPool<int>.Shared.Return(Identities);
+    }
 
     /// <summary>Index of the first picture in <see cref="PersonDataset.Images"/>.</summary>
     public int Start { get; internal set; }
@@ -85,6 +96,8 @@ public sealed class EvaluationLoader
             finally
             {
                 ((IAsyncResult)loading).AsyncWaitHandle.WaitOne(); // an early break must not leave a thread behind
+                current.Return();
+                next.Return();
             }
         }
     }
@@ -134,7 +147,8 @@ public sealed class EvaluationLoader
             try
             {
                 chunk.Identities[i] = data.Images[start + i].Identity;
-                transform.Apply(BatchFiller.LoadPicture(data, start + i), default, chunk.Images.AsSpan(i * transform.Size, transform.Size));
+                using var picture = BatchFiller.LoadPicture(data, start + i);
+                transform.Apply(picture, default, chunk.Images.AsSpan(i * transform.Size, transform.Size));
             }
             catch (DataException e)
             {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Plip.Engine;
 
 namespace Plip.Data;
@@ -74,30 +75,45 @@ public sealed class IdentityBatchSampler
     /// <summary>The whole epoch: BatchesPerEpoch · BatchSize pairs, batch after batch. Costs some 50 ns an image.</summary>
     public SamplePair[] Epoch(int epoch)
     {
-        var images = Kind == BatchKind.Random ? RandomOrder(epoch) : IdentityOrder(epoch);
-        var captions = RandomStreams.Caption(seed, epoch);
         var pairs = new SamplePair[BatchesPerEpoch * BatchSize];
+        Fill(epoch, pairs);
+        return pairs;
+    }
+
+    /// <summary>As <see cref="Epoch"/>, into an array of that length: an epoch of a large data set leaves no garbage.</summary>
+    internal void Fill(int epoch, SamplePair[] pairs)
+    {
+        var captions = RandomStreams.Caption(seed, epoch);
+        var images = ArrayPool<int>.Shared.Rent(data.Images.Count);
+        if (Kind == BatchKind.Random) RandomOrder(epoch, images.AsSpan(0, data.Images.Count));
+        else IdentityOrder(epoch, images.AsSpan(0, pairs.Length));
         for (var i = 0; i < pairs.Length; i++)
         {
             var texts = data.Images[images[i]].TextCount;
             pairs[i] = new(images[i], texts < 2 ? 0 : captions.Next((ulong)images[i], texts));
         }
-        return pairs;
+        ArrayPool<int>.Shared.Return(images);
     }
 
-    private int[] RandomOrder(int epoch) => RandomStreams.Order(seed, epoch).Permutation(data.Images.Count);
+    private void RandomOrder(int epoch, Span<int> order)
+    {
+        for (var i = 0; i < order.Length; i++) order[i] = i;
+        Shuffle(order, RandomStreams.Order(seed, epoch), 0);
+    }
 
-    private int[] IdentityOrder(int epoch)
+    private void IdentityOrder(int epoch, Span<int> order)
     {
         var (grouped, start) = groups.Value;
         var identities = start.Length - 1;
         var perBatch = BatchSize / imagesPerIdentity;
-        var images = (int[])grouped.Clone();
+        var memory = ArrayPool<int>.Shared.Rent(grouped.Length + identities);
+        var images = memory.AsSpan(0, grouped.Length);
+        var walk = memory.AsSpan(grouped.Length, identities);
+        grouped.CopyTo(images);
         var within = RandomStreams.WithinIdentity(seed, epoch);
         for (var p = 0; p < identities; p++)
-            Shuffle(images.AsSpan(start[p]..start[p + 1]), within, (ulong)start[p]);
-        var order = new int[BatchesPerEpoch * BatchSize];
-        var walk = Enumerable.Range(0, identities).ToArray();
+            Shuffle(images[start[p]..start[p + 1]], within, (ulong)start[p]);
+        for (var p = 0; p < identities; p++) walk[p] = p;
         var random = RandomStreams.Order(seed, epoch);
         var (batchesPerVisit, filled) = (identities / perBatch, 0);
         for (var batch = 0; batch < BatchesPerEpoch; batch++)
@@ -112,7 +128,7 @@ public sealed class IdentityBatchSampler
                     order[filled++] = images[start[person] + (int)(((long)visit * imagesPerIdentity + k) % own)];
             }
         }
-        return order;
+        ArrayPool<int>.Shared.Return(memory);
     }
 
     /// <summary>Fisher and Yates on elements firstElement… of the generator.</summary>

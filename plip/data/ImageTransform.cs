@@ -70,6 +70,10 @@ public sealed class ImageTransform
     public void Resize(Picture picture, Span<byte> resized) =>
         BicubicResizer.Resize(picture, Settings.Height, Settings.Width, resized);
 
+    /// <inheritdoc cref="Resize(Picture, Span{byte})"/>
+    internal void Resize(in BorrowedPicture picture, Span<byte> resized) =>
+        BicubicResizer.Resize(picture.Rgb, picture.Height, picture.Width, Settings.Height, Settings.Width, resized);
+
     /// <summary>Draws sample <paramref name="position"/>'s augmentation: a pure function of the generator and the position.</summary>
     public Augmentation Draw(Philox random, long position)
     {
@@ -106,10 +110,17 @@ public sealed class ImageTransform
     /// <param name="picture">Any size.</param>
     /// <param name="augmentation">The draw; <c>default</c> in evaluation.</param>
     /// <param name="destination"><see cref="Size"/> floats, (Height, Width, 3).</param>
-    public void Apply(Picture picture, Augmentation augmentation, Span<float> destination)
+    public void Apply(Picture picture, Augmentation augmentation, Span<float> destination) =>
+        Apply(picture.Rgb, picture.Height, picture.Width, augmentation, destination);
+
+    /// <inheritdoc cref="Apply(Picture, Augmentation, Span{float})"/>
+    internal void Apply(in BorrowedPicture picture, Augmentation augmentation, Span<float> destination) =>
+        Apply(picture.Rgb, picture.Height, picture.Width, augmentation, destination);
+
+    private void Apply(ReadOnlySpan<byte> rgb, int height, int width, Augmentation augmentation, Span<float> destination)
     {
         var resized = ArrayPool<byte>.Shared.Rent(Size);
-        Resize(picture, resized.AsSpan(0, Size));
+        BicubicResizer.Resize(rgb, height, width, Settings.Height, Settings.Width, resized.AsSpan(0, Size));
         Normalise(resized.AsSpan(0, Size), augmentation, destination);
         ArrayPool<byte>.Shared.Return(resized);
     }

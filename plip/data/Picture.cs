@@ -40,9 +40,23 @@ public sealed class Picture
     /// <exception cref="DataException">The file is missing, empty, no picture, cut off, or larger than <see cref="MaxPixels"/>.</exception>
     public static Picture Load(string path)
     {
+        using var borrowed = Borrow(path);
+        return new Picture(borrowed.Width, borrowed.Height, borrowed.Rgb.ToArray());
+    }
+
+    /// <summary>As <see cref="Load"/>, into memory from a pool: for pipelines that look at a picture once and let it go.</summary>
+    internal static BorrowedPicture Borrow(string path)
+    {
+        byte[]? file = null;
         try
         {
-            return Decode(File.ReadAllBytes(path), path);
+            using var handle = File.OpenHandle(path, options: FileOptions.SequentialScan);
+            var length = RandomAccess.GetLength(handle);
+            if (length > Array.MaxLength) throw new IOException("it is larger than 2 GB");
+            file = ArrayPool<byte>.Shared.Rent((int)length);
+            int read, count = 0;
+            while (count < length && (read = RandomAccess.Read(handle, file.AsSpan(count, (int)length - count), count)) > 0) count += read;
+            return BorrowDecoded(file.AsSpan(0, count), path);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -52,13 +66,23 @@ public sealed class Picture
         {
             throw new DataException(path, null, "the picture cannot be read: " + e.Message.TrimEnd('.'), "a readable JPEG or PNG file", e);
         }
+        finally
+        {
+            if (file != null) ArrayPool<byte>.Shared.Return(file);
+        }
     }
 
     /// <summary>Decodes a picture held in memory.</summary>
     /// <param name="data">The bytes of the file.</param>
     /// <param name="name">What errors shall call it: the path.</param>
     /// <exception cref="DataException">As for <see cref="Load"/>.</exception>
-    public static unsafe Picture Decode(ReadOnlySpan<byte> data, string name)
+    public static Picture Decode(ReadOnlySpan<byte> data, string name)
+    {
+        using var borrowed = BorrowDecoded(data, name);
+        return new Picture(borrowed.Width, borrowed.Height, borrowed.Rgb.ToArray());
+    }
+
+    private static unsafe BorrowedPicture BorrowDecoded(ReadOnlySpan<byte> data, string name)
     {
         if (data.IsEmpty) throw new DataException(name, null, "the file is empty", "a JPEG or PNG picture");
         fixed (byte* pointer = data)
@@ -80,18 +104,19 @@ public sealed class Picture
                 // SKBitmap.Decode would hand out a half gray picture here without a word.
                 if (result != SKCodecResult.Success)
                     throw new DataException(name, null, $"the picture is damaged or cut off ({result}, {data.Length} bytes)", $"a whole {codec.EncodedFormat} of {width}x{height}");
-                var rgb = GC.AllocateUninitializedArray<byte>((int)(3 * pixels));
-                for (int i = 0, j = 0; j < rgb.Length; i += 4, j += 3)
+                // In place: what is written lies at or before what is read.
+                for (int i = 0, j = 0, end = (int)(3 * pixels); j < end; i += 4, j += 3)
                 {
-                    rgb[j] = rgba[i];
-                    rgb[j + 1] = rgba[i + 1];
-                    rgb[j + 2] = rgba[i + 2];
+                    rgba[j] = rgba[i];
+                    rgba[j + 1] = rgba[i + 1];
+                    rgba[j + 2] = rgba[i + 2];
                 }
-                return new Picture(width, height, rgb);
+                return new BorrowedPicture(width, height, rgba);
             }
-            finally
+            catch
             {
                 ArrayPool<byte>.Shared.Return(rgba);
+                throw;
             }
         }
     }
@@ -132,4 +157,21 @@ public sealed class Picture
             ArrayPool<byte>.Shared.Return(rgba);
         }
     }
+}
+
+/// <summary>A decoded picture in memory from a pool, to which disposing gives it back. Copies of the struct share it: dispose once.</summary>
+internal readonly struct BorrowedPicture : IDisposable
+{
+    private readonly byte[] memory;
+
+    internal BorrowedPicture(int width, int height, byte[] memory) => (Width, Height, this.memory) = (width, height, memory);
+
+    internal int Width { get; }
+
+    internal int Height { get; }
+
+    /// <summary>(Height, Width, 3) bytes.</summary>
+    internal ReadOnlySpan<byte> Rgb => memory.AsSpan(0, 3 * Width * Height);
+
+    public void Dispose() => ArrayPool<byte>.Shared.Return(memory);
 }

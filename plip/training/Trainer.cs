@@ -54,6 +54,7 @@ public sealed class Trainer : IDisposable
     private readonly MaskingCurriculum _curriculum;
     private readonly RunFolder _folder;
     private TrainerState _state = new();
+    private readonly GarbageMeter _garbage = new();
     private ValidationFigures? _latest;
 
     /// <summary>Builds the model and its optimiser, or reads them from the last checkpoint.</summary>
@@ -102,6 +103,12 @@ public sealed class Trainer : IDisposable
     /// <summary>Optimiser steps done.</summary>
     public long Step => _state.Step;
 
+    /// <summary>
+    /// What the garbage collector did in the last whole epoch (in the only one, if there was no second): in the steady state no
+    /// collection beyond the youngest generation. It depends on timing and is therefore no part of metrics.jsonl, whose bits do not.
+    /// </summary>
+    public EpochGarbage Garbage => _garbage.Last ?? _garbage.Current;
+
     /// <summary>Trains to the end of the plan, or until cancelled: then the run is saved and can be resumed.</summary>
     /// <param name="until">Stop (and save) after this many optimiser steps in all; 0 for the plan's end.</param>
     /// <param name="cancellation">Checked between steps.</param>
@@ -129,10 +136,12 @@ public sealed class Trainer : IDisposable
                 SaveLast();
                 return false;
             }
+            _garbage.Begin(plan.Epoch(_state.Step));
             var (losses, norm, rate) = Update(loader, runner, schedule, cancellation);
             var seen = speed.Tick(config.Training.BatchSize * config.Training.Accumulation);
             log.Write("train", _state.Step, [.. losses.Tasks.Select(t => KeyValuePair.Create(t.Key, t.Value)),
                 new("loss", losses.Total), new("learning_rate", rate), new("gradient_norm", norm)]);
+            _garbage.End();
             if (_state.Step % plan.ValidateEvery == 0 || _state.Step == plan.TotalSteps) Validate(log);
             _options.Progress?.Invoke(new TrainingProgress(
                 _state.Step, plan.TotalSteps, plan.Epoch(_state.Step - 1), losses.Total, losses.Tasks, rate, norm, seen,
@@ -155,6 +164,7 @@ public sealed class Trainer : IDisposable
             foreach (var (task, loss) in parts[i].Tasks)
                 if (!double.IsFinite(loss)) throw new DivergedException($"the loss of task {task}", _state.Step, _folder.LastGood);
         }
+        using var phase = Profiler.Phase(_device, "optimizer");
         var norm = GradientClip.Measure(Store, training.ClipNorm > 0 ? training.ClipNorm : double.PositiveInfinity);
         if (!norm.IsFinite) throw new DivergedException("the gradient", _state.Step, _folder.LastGood);
         var rate = schedule.At(_state.Step);

@@ -43,7 +43,7 @@ public sealed class CommandLineTests(CommandLineTests.Trained trained) : IClassF
     }
 
     [Theory]
-    [InlineData("", "quickstart,pretrain,eval,embed,colorize,data,doctor")]
+    [InlineData("", "quickstart,pretrain,eval,embed,colorize,data,profile,doctor")]
     [InlineData("quickstart", "--budget,--out,--seed")]
     [InlineData("pretrain", "--config,--data,--resume,--steps,--vocabulary")]
     [InlineData("eval", "retrieval")]
@@ -53,6 +53,7 @@ public sealed class CommandLineTests(CommandLineTests.Trained trained) : IClassF
     [InlineData("data", "make,check")]
     [InlineData("data make", "--identities,--masks,--scenes")]
     [InlineData("data check", "--json,directory")]
+    [InlineData("profile", "--batch,--steps,--trace,--json,--device")]
     [InlineData("doctor", "offers")]
     public void Every_command_explains_itself(string command, string mentions)
     {
@@ -151,6 +152,7 @@ public sealed class CommandLineTests(CommandLineTests.Trained trained) : IClassF
         Assert.Equal((0, ""), (trained.Result.Code, trained.Result.Error));
         Assert.Contains("test on world/train: 18 pictures of 9 people", trained.Result.Out);
         Assert.Contains("4/4", trained.Result.Out);
+        Assert.Contains("gc in epoch", trained.Result.Out);
         Assert.Contains($"done; the best checkpoint is {trained.Best}", trained.Result.Out);
         using var device = new CpuDevice(1);
         using var plip = PlipCheckpoint.Load(device, trained.Best);

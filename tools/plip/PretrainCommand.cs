@@ -60,6 +60,9 @@ internal static class PretrainCommand
             });
             var done = trainer.Run(cancellation: stop.Token);
             bar.End();
+            var g = trainer.Garbage;
+            Console.Out.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"gc in epoch {g.Epoch} ({g.Steps} steps): gen0 {g.Gen0}, gen1 {g.Gen1}, gen2 {g.Gen2}; {g.BytesPerStep / 1e6:0.00} MB allocated a step"));
             Console.Out.WriteLine(done
                 ? $"done; the best checkpoint is {Path.Combine(p.GetValue(output)!, "checkpoints", "best")}"
                 : string.Create(CultureInfo.InvariantCulture, $"stopped and saved at step {trainer.Step}; go on with the same command and --resume"));

@@ -1,0 +1,28 @@
+using Plip.Engine;
+using Plip.Tests.Model;
+using Plip.Training;
+using Xunit;
+
+namespace Plip.Tests.Training;
+
+public sealed class StepProfilerTests
+{
+    [Fact]
+    public void A_profiled_step_has_its_phases_and_the_same_kernels_every_time()
+    {
+        using var device = new CpuDevice(2);
+        using (var profiler = new StepProfiler(device, TinyPlip.Config()))
+        {
+            Assert.Equal(6, profiler.Pairs);
+            Assert.InRange(profiler.Tokens, 6 * 12, 6 * 40);
+            var (first, second) = (profiler.Run(steps: 1, warmup: 1), profiler.Run(steps: 3, warmup: 0));
+            Assert.Equal(["forward", "backward", "optimizer"], ProfileReport.Of(first, new MachinePeak(1, 1)).Phases.Select(p => p.Name));
+            Assert.Equal(Kernels(first), Kernels(second));
+            Assert.Contains(first.Events, e => e.Name == "layer_norm_backward");
+            Assert.True(first.PeakBytes > 0);
+        }
+        Assert.Equal(0, device.MemoryInUse.Blocks);
+
+        static IEnumerable<(ProfileKind, string, long, double)> Kernels(Profile p) => p.Events.Select(e => (e.Kind, e.Name, e.Bytes, e.Flops));
+    }
+}
