@@ -17,7 +17,7 @@ public enum MatchNormalization
 //             scores of vᵢ: scale·vᵢ·tⱼ/|tⱼ|, or scale·cos(vᵢ, tⱼ) when both sides are normalised
 //   backward  f = log p − log(q+ε);  dscore = p·(f − Σ p·f)/N      (the derivative of p in log p sums to nothing)
 //   saved     see Contrast
-//   cost      three exps for each of the 2N² scores; see Contrast for the rest
+//   cost      two exps for each of the 2N² scores; see Contrast for the rest
 // Without normalisation training starts on a plateau near the loss of a uniform p; with it, a scale of 3 does not.
 public static partial class Ops
 {
@@ -46,58 +46,62 @@ internal readonly unsafe struct MatchingRow(float scale, MatchNormalization norm
     /// <inheritdoc/>
     public double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>
     {
-        var s = scale * factor;
+        var (s, own) = (scale * factor, identities[i]);
         var top = s * Rows.Max<V, F32>((F32*)cosines, n);
-        var logSum = (float)Math.Log(SoftmaxRows.ExpSum<V, F32>((F32*)cosines, n, top, s));
-        double matches = Loop.Sum<V, Match>(new(identities, identities[i]), n);
+        // With e = e^(score − top): L = Σ e·(score − top − log(q+ε))/Σe − log Σe, and q has but two values.
+        var (sum, along, same, matches) = Sums<V>(cosines, identities, n, s, top, own);
         var q = 1.0 / (normalization == MatchNormalization.Sum ? matches : Math.Sqrt(matches));
-        var terms = new Terms(cosines, s, top, logSum, identities, identities[i], (float)Math.Log(q + eps), (float)Math.Log(eps));
-        var loss = Loop.Sum<V, Divergence>(new(terms), n);
-        dFactor = scale * Loop.Sum<V, Gradient>(new(terms, cosines, s, loss), n);
+        double logSame = Math.Log(q + eps), logOther = Math.Log(eps), logSum = Math.Log((double)sum + same);
+        var loss = (along - same * logSame - sum * logOther) / ((double)sum + same) - logSum;
+        dFactor = scale * Overwrite<V>(
+            new(cosines, identities, own, s, top, (float)(logSum + logSame + loss), (float)(logSum + logOther + loss), 1f / (sum + same)), n);
         return loss;
     }
 
-    private readonly struct Match(int* identities, int own) : ITerm
+    /// <summary>Σ e over the other identities, Σ e·(score − top) over all, Σ e over the same identity, and how many those are.</summary>
+    private static (float Other, float Along, float Same, float Matches) Sums<V>(float* cosines, int* identities, int n, float scale, float top, int own)
+        where V : struct, IVector<V>
     {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V At<V>(long j) where V : struct, IVector<V> =>
-            V.Where(V.SameBits(V.Load((float*)identities + j), V.Create(BitConverter.Int32BitsToSingle(own))), V.Create(1f));
+        V other = default, along = default, same = default, matches = default;
+        var j = 0;
+        for (; j <= n - V.Count; j += V.Count) Accumulate(j, cosines, identities, scale, top, own, ref other, ref along, ref same, ref matches);
+        Vec1 other1 = default, along1 = default, same1 = default, matches1 = default;
+        for (; j < n; j++) Accumulate(j, cosines, identities, scale, top, own, ref other1, ref along1, ref same1, ref matches1);
+        return (V.Sum(other) + other1.Value, V.Sum(along) + along1.Value, V.Sum(same) + same1.Value, V.Sum(matches) + matches1.Value);
     }
 
-    private readonly struct Terms(float* cosines, float scale, float top, float logSum, int* identities, int own, float logSame, float logOther)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Accumulate<V>(
+        int j, float* cosines, int* identities, float scale, float top, int own, ref V other, ref V along, ref V same, ref V matches)
+        where V : struct, IVector<V>
     {
-        /// <summary>p and f = log p − log(q+ε).</summary>
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V At<V>(long j, out V f) where V : struct, IVector<V>
-        {
-            var logP = V.Fma(V.Load(cosines + j), V.Create(scale), V.Create(-top)) - V.Create(logSum);
-            var same = V.SameBits(V.Load((float*)identities + j), V.Create(BitConverter.Int32BitsToSingle(own)));
-            f = logP - V.Select(same, V.Create(logSame), V.Create(logOther));
-            return VectorMath.ExpToZero(logP);
-        }
+        var centred = V.Fma(V.Load(cosines + j), V.Create(scale), V.Create(-top));
+        var e = VectorMath.ExpToZero(centred);
+        var match = V.SameBits(V.Load((float*)identities + j), V.Create(BitConverter.Int32BitsToSingle(own)));
+        along = V.Fma(e, centred, along);
+        other += V.Select(match, default, e);
+        same += V.Where(match, e);
+        matches += V.Where(match, V.Create(1f));
     }
 
-    private readonly struct Divergence(Terms terms) : ITerm
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V At<V>(long j) where V : struct, IVector<V>
-        {
-            var p = terms.At<V>(j, out var f);
-            return p * f;
-        }
-    }
+    /// <remarks>A method of its own, for the reason that <see cref="SoftmaxRows.ExpSum"/> gives.</remarks>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static float Overwrite<V>(Gradient gradient, int n) where V : struct, IVector<V> => Loop.Sum<V, Gradient>(gradient, n);
 
     /// <summary>Overwrites a cosine with its gradient; the term is the gradient along the row's scale.</summary>
-    private readonly struct Gradient(Terms terms, float* cosines, float scale, float mean) : ITerm
+    private readonly struct Gradient(
+        float* cosines, int* identities, int own, float scale, float top, float meanSame, float meanOther, float weight) : ITerm
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V At<V>(long j) where V : struct, IVector<V>
         {
-            var p = terms.At<V>(j, out var f);
-            var d = p * (f - V.Create(mean));
-            var along = d * V.Load(cosines + j);
+            var cosine = V.Load(cosines + j);
+            var centred = V.Fma(cosine, V.Create(scale), V.Create(-top));
+            var match = V.SameBits(V.Load((float*)identities + j), V.Create(BitConverter.Int32BitsToSingle(own)));
+            var f = centred - V.Select(match, V.Create(meanSame), V.Create(meanOther));
+            var d = VectorMath.ExpToZero(centred) * V.Create(weight) * f;
             (d * V.Create(scale)).Store(cosines + j);
-            return along;
+            return d * cosine;
         }
     }
 }

@@ -66,9 +66,9 @@ file readonly unsafe struct ContrastForward<TRow>(
     Tensor images, Tensor texts, Tensor? identities, TRow row, bool lengths, bool bothWays) : ICpuKernel
     where TRow : struct, IContrastRow
 {
-    // An exp is about 20 operations, and a score takes three at the most.
+    // An exp is about 20 operations, and a score takes two where it is one of a softmax.
     public Work Work => new("contrast_forward", 2 * (images.Bytes + texts.Bytes) + cosines.Bytes + sizes.Bytes + dSizes.Bytes,
-        cosines.Count * (2.0 * images.Cols + (bothWays ? 120 : 60)));
+        cosines.Count * (2.0 * images.Cols + (bothWays ? 80 : 40)));
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

@@ -132,6 +132,7 @@ file readonly unsafe struct GatherBackward(Tensor dx, Tensor dy, Tensor indices)
     }
 
     /// <summary>Σ of the picked rows, a block of columns at a time in F32 that stays in L1.</summary>
+    [SkipLocalsInit]
     private static void Sum<V, T, TGradient>(TGradient* row, T* dy, int* picked, int picks, int cols)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>

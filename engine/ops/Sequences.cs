@@ -90,7 +90,7 @@ internal static unsafe class Packed
 /// <summary>y_b = Σ over the rows of sequence b, or their mean.</summary>
 file readonly unsafe struct SequenceSum(Tensor y, Tensor x, Tensor cuSeqlens, bool mean) : ICpuKernel
 {
-    private const int Block = 256; // columns a task sums: 1 KB that stays in L1
+    private const int Block = 1024; // columns a task sums: 4 KB that stay in L1
 
     public Work Work => Work.On(mean ? "segment_mean" : "segment_sum", 1, x, y, cuSeqlens);
 
@@ -114,10 +114,19 @@ file readonly unsafe struct SequenceSum(Tensor y, Tensor x, Tensor cuSeqlens, bo
         {
             int b = task / blocks, from = task % blocks * Block, width = Math.Min(Block, cols - from);
             int first = at[b], count = at[b + 1] - first;
-            var sum = stackalloc float[Block];
-            RowBlocks.Sum<V, T>(sum, px + (long)first * cols + from, cols, count, width);
-            Loop.Run<V, Scaled<TSum, F32>>(new(py + (long)b * cols + from, (F32*)sum, divide ? 1f / count : 1f), 0, width);
+            Columns<V, T, TSum>(py + (long)b * cols + from, px + (long)first * cols + from, count, cols, width, divide ? 1f / count : 1f);
         });
+    }
+
+    [SkipLocalsInit]
+    private static void Columns<V, T, TSum>(TSum* y, T* x, int count, int stride, int width, float scale)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+        where TSum : unmanaged, IElement<TSum>
+    {
+        var sum = stackalloc float[Block];
+        RowBlocks.Sum<V, T>(sum, x, stride, count, width);
+        Loop.Run<V, Scaled<TSum, F32>>(new(y, (F32*)sum, scale), 0, width);
     }
 }
 

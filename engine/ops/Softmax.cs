@@ -7,8 +7,8 @@ namespace Plip.Engine;
 //   LogSoftmax  y = x − m − log Σ e^(x−m)     dx = dy − eʸ·Σ dy             saved y
 //   care        m = max x is taken off first: e^x overflows from 89 on
 //   −∞          an entry gets probability 0 and no gradient; a row of nothing else gets zeros (log: −∞), not NaN
-// Cost: a row stays in L1 through its three reads: 8 bytes an element forward and 12 backward in F32, half in BF16, and two
-// exps at most. The second exp of Softmax is cheaper than keeping the first in F32 beside a BF16 result.
+// Cost: a row stays in L1 through its three reads: 8 bytes an element forward and 12 backward in F32, half in BF16, and one
+// exp each way. Softmax keeps its exps in F32 until they are divided: where y is F32 in y itself, where it is BF16 beside it.
 public static partial class Ops
 {
     /// <summary>Softmax over the last axis. Any shape, F32 or BF16.</summary>
@@ -42,6 +42,8 @@ public static partial class Ops
 internal static unsafe class SoftmaxRows
 {
     /// <summary>Σ e^(scale·x − shift).</summary>
+    /// <remarks>A method of its own: several loops of exps in one method are more than the JIT is ready to inline, and what it leaves is ten times as slow.</remarks>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public static float ExpSum<V, T>(T* x, long n, float shift, float scale = 1f)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T> => Loop.Sum<V, ExpTerm<T>>(new(x, scale, shift), n);
@@ -53,10 +55,13 @@ internal static unsafe class SoftmaxRows
     }
 }
 
-/// <summary>What a forward writes: made of x − m and one number of the row.</summary>
+/// <summary>What a forward writes: made of x − m, or of its exp, and one number of the row.</summary>
 file interface IForm
 {
     static abstract string Name { get; }
+
+    /// <summary>Whether y is a multiple of the exps; otherwise they are summed and forgotten.</summary>
+    static abstract bool KeepsExps { get; }
 
     static abstract float OfSum(float sum);
 
@@ -66,6 +71,8 @@ file interface IForm
 file readonly struct Probability : IForm
 {
     public static string Name => "softmax_forward";
+
+    public static bool KeepsExps => true;
 
     public static float OfSum(float sum) => 1f / sum;
 
@@ -77,6 +84,8 @@ file readonly struct LogProbability : IForm
 {
     public static string Name => "log_softmax_forward";
 
+    public static bool KeepsExps => false;
+
     public static float OfSum(float sum) => MathF.Log(sum);
 
     // In two steps: x − m is exact where x is near m, and 10⁴ + log Σ would lose the logarithm's digits.
@@ -86,6 +95,8 @@ file readonly struct LogProbability : IForm
 
 file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : ICpuKernel where TForm : struct, IForm
 {
+    private const int MostKept = 4096; // exps beside a BF16 row: 16 KB of L1; a longer row takes them twice
+
     public Work Work => Work.On(TForm.Name, 20, y, x);
 
     public void Run<V, T>(CpuDevice cpu)
@@ -94,18 +105,50 @@ file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : ICpuKernel w
     {
         T* py = y.At<T>(), px = x.At<T>();
         var cols = x.Cols;
-        cpu.ForRange(x.Rows, RowBlocks.PerTask(cols), (from, to) =>
+        cpu.ForRange(x.Rows, RowBlocks.PerTask(cols), (from, to) => Block<V, T>(py + from * cols, px + from * cols, (int)(to - from), cols));
+    }
+
+    [SkipLocalsInit]
+    private static void Block<V, T>(T* y, T* x, int rows, int cols)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        var beside = TForm.KeepsExps && T.Type != DType.F32 && cols <= MostKept;
+        var kept = stackalloc float[beside ? cols : 0];
+        for (; rows > 0; rows--, y += cols, x += cols)
         {
-            for (var r = from; r < to; r++)
-            {
-                T* row = px + r * cols;
-                var max = Rows.Max<V, T>(row, cols);
-                // A row of −∞ has no difference to its maximum: its sum is 0, its centred entries stay −∞.
-                if (float.IsNegativeInfinity(max)) max = 0f;
-                var sum = SoftmaxRows.ExpSum<V, T>(row, cols, max);
-                Loop.Run<V, Write<T>>(new(py + r * cols, row, max, sum == 0 ? 0f : TForm.OfSum(sum)), 0, cols);
-            }
-        });
+            var max = Rows.Max<V, T>(x, cols);
+            // A row of −∞ has no difference to its maximum: its sum is 0, its centred entries stay −∞.
+            if (float.IsNegativeInfinity(max)) max = 0f;
+            var exps = !TForm.KeepsExps ? null : T.Type == DType.F32 ? (float*)y : beside ? kept : null;
+            var sum = exps != null ? KeepExps<V, T>(exps, x, max, cols) : SoftmaxRows.ExpSum<V, T>(x, cols, max);
+            var ofSum = sum == 0 ? 0f : TForm.OfSum(sum);
+            if (exps != null) Loop.Run<V, Scale<T>>(new(y, exps, ofSum), 0, cols);
+            else Loop.Run<V, Write<T>>(new(y, x, max, ofSum), 0, cols);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static float KeepExps<V, T>(float* exps, T* x, float max, int cols)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => Loop.Sum<V, KeepExp<T>>(new(exps, x, max), cols);
+
+    /// <summary>Keeps an exp and sums it.</summary>
+    private readonly struct KeepExp<T>(float* e, T* x, float max) : ITerm where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V At<V>(long i) where V : struct, IVector<V>
+        {
+            var exp = VectorMath.ExpToZero(T.Load<V>(x + i) - V.Create(max));
+            exp.Store(e + i);
+            return exp;
+        }
+    }
+
+    private readonly struct Scale<T>(T* y, float* e, float by) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(V.Load(e + i) * V.Create(by), y + i);
     }
 
     private readonly struct Write<T>(T* y, T* x, float max, float ofSum) : ILoop where T : unmanaged, IElement<T>

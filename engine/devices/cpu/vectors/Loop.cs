@@ -51,16 +51,23 @@ internal static class Loop
         return sum;
     }
 
-    /// <summary>The largest term; −∞ for none, NaN if any is.</summary>
+    /// <summary>The largest term, four vectors abreast; −∞ for none, NaN if any is.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Max<V, TTerm>(TTerm term, long count)
         where V : struct, IVector<V>
         where TTerm : struct, ITerm
     {
-        var a = V.Create(float.NegativeInfinity);
+        V a = V.Create(float.NegativeInfinity), b = a, c = a, d = a;
         var i = 0L;
+        for (; i <= count - 4 * V.Count; i += 4 * V.Count)
+        {
+            a = V.Max(a, term.At<V>(i));
+            b = V.Max(b, term.At<V>(i + V.Count));
+            c = V.Max(c, term.At<V>(i + 2 * V.Count));
+            d = V.Max(d, term.At<V>(i + 3 * V.Count));
+        }
         for (; i <= count - V.Count; i += V.Count) a = V.Max(a, term.At<V>(i));
-        var max = V.Largest(a);
+        var max = V.Largest(V.Max(V.Max(a, b), V.Max(c, d)));
         for (; i < count; i++) max = MathF.Max(max, term.At<Vec1>(i).Value);
         return max;
     }
