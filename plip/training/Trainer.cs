@@ -107,7 +107,7 @@ public sealed class Trainer : IDisposable
     /// What the garbage collector did in the last whole epoch (in the only one, if there was no second): in the steady state no
     /// collection beyond the youngest generation. It depends on timing and is therefore no part of metrics.jsonl, whose bits do not.
     /// </summary>
-    public EpochGarbage Garbage => _garbage.Last ?? _garbage.Current;
+    public EpochGarbage Garbage => _garbage.Last is { } last && _garbage.Current.Steps < last.Steps ? last : _garbage.Current;
 
     /// <summary>Trains to the end of the plan, or until cancelled: then the run is saved and can be resumed.</summary>
     /// <param name="until">Stop (and save) after this many optimiser steps in all; 0 for the plan's end.</param>
