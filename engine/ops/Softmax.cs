@@ -42,7 +42,10 @@ public static partial class Ops
 internal static unsafe class SoftmaxRows
 {
     /// <summary>Σ e^(scale·x − shift).</summary>
-    /// <remarks>A method of its own: several loops of exps in one method are more than the JIT is ready to inline, and what it leaves is ten times as slow.</remarks>
+    /// <remarks>
+    /// A method of its own: several loops of exps in one method are more than the JIT inlines, and what it leaves out is ten
+    /// times as slow.
+    /// </remarks>
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static float ExpSum<V, T>(T* x, long n, float shift, float scale = 1f)
         where V : struct, IVector<V>

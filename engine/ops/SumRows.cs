@@ -31,7 +31,8 @@ public static partial class Ops
     {
         var result = type ?? v.DType;
         Require.That(v.Count == shape.Cols, $"expected a vector of {shape.Cols} for {shape}, got {v.Shape}");
-        Require.That(v.DType == DType.F32 || v.DType == result, $"a vector of {v.DType} is repeated as {v.DType}, not {result}; convert it first with Ops.Cast");
+        Require.That(v.DType == DType.F32 || v.DType == result,
+            $"a vector of {v.DType} is repeated as {v.DType}, not {result}; convert it first with Ops.Cast");
         var y = Tensor.Empty(v.Device, shape, result);
         y.Device.Run(result, cpu: new BroadcastRowsKernel(y, v));
         return Tape.Record(y, [v], dy =>

@@ -73,7 +73,8 @@ public class SequencesTests
         Assert.Equal("AddPerSequence: expected one vector for each sequence, (2, 2), got (3, 2)",
             Assert.Throws<ArgumentException>(() => Ops.AddPerSequence(x, Tensor.Zeros(d, new(3, 2)), Tensor.From<int>(d, [0, 2, 4], new(3)))).Message);
         Assert.StartsWith("AddPerSequence: expected elements of type F32, got BF16 (2, 2)",
-            Assert.Throws<ArgumentException>(() => Ops.AddPerSequence(x, Tensor.Zeros(d, new(2, 2), DType.BF16), Tensor.From<int>(d, [0, 2, 4], new(3)))).Message,
+            Assert.Throws<ArgumentException>(
+                () => Ops.AddPerSequence(x, Tensor.Zeros(d, new(2, 2), DType.BF16), Tensor.From<int>(d, [0, 2, 4], new(3)))).Message,
             StringComparison.Ordinal);
         Assert.StartsWith("SegmentMean: expected elements of type I32",
             Assert.Throws<ArgumentException>(() => Ops.SegmentMean(x, Tensor.Zeros(d, new(3)))).Message, StringComparison.Ordinal);

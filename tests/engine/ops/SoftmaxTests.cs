@@ -38,7 +38,8 @@ public class SoftmaxTests
         var x = Input.Normal(new(shape), 1, 3).BF16.Fixed.ToTensor(d);
         var expected = Softmax(Array.ConvertAll(Ops.Cast(x, DType.F32).ToArray(), v => (double)v), shape[1]);
         var y = Ops.Cast(Ops.Softmax(x), DType.F32).ToArray();
-        for (var i = 0; i < y.Length; i++) Assert.True(Math.Abs(y[i] - expected[i]) <= expected[i] * (1.0 / 256), $"element {i} is {y[i]:R}, expected {expected[i]:R}");
+        for (var i = 0; i < y.Length; i++)
+            Assert.True(Math.Abs(y[i] - expected[i]) <= expected[i] / 256, $"element {i} is {y[i]:R}, expected {expected[i]:R}");
     }
 
     [Fact]
