@@ -11,6 +11,8 @@ internal static class TorchOpWork
 {
     public static void Register(PeerRegistry peers, OpSpec spec)
     {
+        // Its backward hands out views and computes nothing; what it leaves undone, the next op pays for.
+        if (spec is { Op: "concat_4", Pass: Pass.Backward }) return;
         if (spec.Op == "attention")
         {
             peers.Add(spec.Name, LibTorch.Family, "padded", () => Make(spec, TorchLayout.Both[1], PaddedAttention.Inputs(spec), PaddedAttention.For(spec)));

@@ -44,15 +44,15 @@ internal sealed class Sampler(int repeats)
         return Floor.Median(Enumerable.Range(0, Math.Min(3, repeats)).Select(_ => Sample(work)));
     }
 
-    /// <summary>Runs until compiled code and pools have settled; the last run's seconds.</summary>
-    private static double Warm(Work work)
+    /// <summary>Runs until compiled code and pools have settled; the last run's seconds. One or two repeats are a trial of the program and no measurement.</summary>
+    private double Warm(Work work)
     {
         var begin = Stopwatch.GetTimestamp();
         for (var runs = 1; ; runs++)
         {
             var last = Once(work);
             var spent = Stopwatch.GetElapsedTime(begin).TotalSeconds;
-            if (runs >= 2 && (spent > 4 * WarmSeconds || (runs >= WarmRuns && spent > WarmSeconds))) return last;
+            if (runs >= 2 && (repeats < 3 || spent > 4 * WarmSeconds || (runs >= WarmRuns && spent > WarmSeconds))) return last;
         }
     }
 
