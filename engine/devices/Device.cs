@@ -31,6 +31,11 @@ public abstract class Device : IDisposable
     /// <summary>Runs an op's arithmetic where its tensors live. Each op hands in its page's code for every device there is.</summary>
     public abstract void Run(Action<CpuDevice> cpu);
 
+    /// <summary>Runs an op's kernel where its tensors live.</summary>
+    /// <param name="type">How the activations are stored.</param>
+    /// <param name="cpu">The page's kernel for the CPU.</param>
+    internal void Run<TKernel>(DType type, TKernel cpu) where TKernel : struct, ICpuKernel => ((CpuDevice)this).Launch(type, cpu);
+
     /// <summary>Copies host bytes to this device; complete when it returns.</summary>
     public abstract void Upload(ReadOnlySpan<byte> from, nint to);
 

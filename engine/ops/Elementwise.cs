@@ -1,4 +1,4 @@
-using System.Runtime.Intrinsics;
+using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
 
@@ -10,39 +10,39 @@ namespace Plip.Engine;
 /// <summary>The tensor operations. Each op is one page: its maths, what it saves, its forward, its backward, every device.</summary>
 public static partial class Ops
 {
-    /// <summary>a + b, element by element. Any shape, F32.</summary>
+    /// <summary>a + b, element by element. Any shape, F32 or BF16.</summary>
     /// <exception cref="ArgumentException">The shapes differ.</exception>
     public static Tensor Add(Tensor a, Tensor b)
     {
         Require.SameShape(a, b);
         var y = Tensor.Like(a);
-        y.Device.Run(cpu: cpu => ElementwiseCpu.Add(cpu, y, a, b));
+        y.Device.Run(y.DType, cpu: new AddKernel(y, a, b));
         return Tape.Record(y, [a, b], dy => [dy, dy]);
     }
 
-    /// <summary>a − b, element by element. Any shape, F32.</summary>
+    /// <summary>a − b, element by element. Any shape, F32 or BF16.</summary>
     public static Tensor Subtract(Tensor a, Tensor b)
     {
         Require.SameShape(a, b);
         var y = Tensor.Like(a);
-        y.Device.Run(cpu: cpu => ElementwiseCpu.Combine(cpu, y, a, 1f, b, -1f));
+        y.Device.Run(y.DType, cpu: new SubtractKernel(y, a, b));
         return Tape.Record(y, [a, b], dy => [dy, b.NeedsGrad ? Affine(dy, -1f) : null]);
     }
 
-    /// <summary>a ⊙ b, element by element. Any shape, F32.</summary>
+    /// <summary>a ⊙ b, element by element. Any shape, F32 or BF16.</summary>
     public static Tensor Multiply(Tensor a, Tensor b)
     {
         Require.SameShape(a, b);
         var y = Tensor.Like(a);
-        y.Device.Run(cpu: cpu => ElementwiseCpu.Multiply(cpu, y, a, b));
+        y.Device.Run(y.DType, cpu: new MultiplyKernel(y, a, b));
         return Tape.Record(y, [a, b], dy => [a.NeedsGrad ? Multiply(dy, b) : null, b.NeedsGrad ? Multiply(dy, a) : null]);
     }
 
-    /// <summary>scale·x + shift, element by element. Any shape, F32.</summary>
+    /// <summary>scale·x + shift, element by element. Any shape, F32 or BF16.</summary>
     public static Tensor Affine(Tensor x, float scale, float shift = 0f)
     {
         var y = Tensor.Like(x);
-        y.Device.Run(cpu: cpu => ElementwiseCpu.Affine(cpu, y, x, scale, shift));
+        y.Device.Run(y.DType, cpu: new AffineKernel(y, x, scale, shift));
         return Tape.Record(y, [x], dy => [Affine(dy, scale)]);
     }
 
@@ -65,68 +65,89 @@ public static partial class Ops
     internal static void AddInto(Tensor x, Tensor g)
     {
         Require.SameShape(x, g);
-        x.Device.Run(cpu: cpu => ElementwiseCpu.Add(cpu, x, x, g));
+        x.Device.Run(x.DType, cpu: new AddKernel(x, x, g));
     }
 
     /// <summary>A constant tensor.</summary>
     public static Tensor Full(Device device, Shape shape, float value)
     {
         var y = Tensor.Empty(device, shape);
-        device.Run(cpu: cpu => ElementwiseCpu.Fill(cpu, y, value));
+        device.Run(y.DType, cpu: new FillKernel(y, value));
         return y;
     }
 }
 
-file static unsafe class ElementwiseCpu
+file readonly unsafe struct AddKernel(Tensor y, Tensor a, Tensor b) : ICpuKernel
 {
-    public static void Add(CpuDevice cpu, Tensor y, Tensor a, Tensor b)
-    {
-        float* py = y.F32, pa = a.F32, pb = b.F32;
-        cpu.ForRange(y.Count, CpuDevice.Grain, (from, to) =>
-        {
-            var i = from;
-            for (; i <= to - 16; i += 16) (Vector512.Load(pa + i) + Vector512.Load(pb + i)).Store(py + i);
-            for (; i < to; i++) py[i] = pa[i] + pb[i];
-        });
-    }
+    public Work Work => Work.On("add", 1, y, a, b);
 
-    public static void Combine(CpuDevice cpu, Tensor y, Tensor a, float sa, Tensor b, float sb)
-    {
-        float* py = y.F32, pa = a.F32, pb = b.F32;
-        cpu.ForRange(y.Count, CpuDevice.Grain, (from, to) =>
-        {
-            var i = from;
-            for (; i <= to - 16; i += 16) (Vector512.Load(pa + i) * sa + Vector512.Load(pb + i) * sb).Store(py + i);
-            for (; i < to; i++) py[i] = pa[i] * sa + pb[i] * sb;
-        });
-    }
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), a.At<T>(), b.At<T>()));
 
-    public static void Multiply(CpuDevice cpu, Tensor y, Tensor a, Tensor b)
+    private readonly struct Body<T>(T* y, T* a, T* b) : ILoop where T : unmanaged, IElement<T>
     {
-        float* py = y.F32, pa = a.F32, pb = b.F32;
-        cpu.ForRange(y.Count, CpuDevice.Grain, (from, to) =>
-        {
-            var i = from;
-            for (; i <= to - 16; i += 16) (Vector512.Load(pa + i) * Vector512.Load(pb + i)).Store(py + i);
-            for (; i < to; i++) py[i] = pa[i] * pb[i];
-        });
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(a + i) + T.Load<V>(b + i), y + i);
     }
+}
 
-    public static void Affine(CpuDevice cpu, Tensor y, Tensor x, float scale, float shift)
+file readonly unsafe struct SubtractKernel(Tensor y, Tensor a, Tensor b) : ICpuKernel
+{
+    public Work Work => Work.On("subtract", 1, y, a, b);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), a.At<T>(), b.At<T>()));
+
+    private readonly struct Body<T>(T* y, T* a, T* b) : ILoop where T : unmanaged, IElement<T>
     {
-        float* py = y.F32, px = x.F32;
-        cpu.ForRange(y.Count, CpuDevice.Grain, (from, to) =>
-        {
-            var t = Vector512.Create(shift);
-            var i = from;
-            for (; i <= to - 16; i += 16) (Vector512.Load(px + i) * scale + t).Store(py + i);
-            for (; i < to; i++) py[i] = px[i] * scale + shift;
-        });
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(a + i) - T.Load<V>(b + i), y + i);
     }
+}
 
-    public static void Fill(CpuDevice cpu, Tensor y, float value)
+file readonly unsafe struct MultiplyKernel(Tensor y, Tensor a, Tensor b) : ICpuKernel
+{
+    public Work Work => Work.On("multiply", 1, y, a, b);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), a.At<T>(), b.At<T>()));
+
+    private readonly struct Body<T>(T* y, T* a, T* b) : ILoop where T : unmanaged, IElement<T>
     {
-        var py = y.F32;
-        cpu.ForRange(y.Count, CpuDevice.Grain, (from, to) => new Span<float>(py + from, (int)(to - from)).Fill(value));
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(a + i) * T.Load<V>(b + i), y + i);
+    }
+}
+
+file readonly unsafe struct AffineKernel(Tensor y, Tensor x, float scale, float shift) : ICpuKernel
+{
+    public Work Work => Work.On("affine", 2, y, x);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), x.At<T>(), scale, shift));
+
+    private readonly struct Body<T>(T* y, T* x, float scale, float shift) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(V.Fma(T.Load<V>(x + i), V.Create(scale), V.Create(shift)), y + i);
+    }
+}
+
+file readonly unsafe struct FillKernel(Tensor y, float value) : ICpuKernel
+{
+    public Work Work => Work.On("fill", 0, y);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), value));
+
+    private readonly struct Body<T>(T* y, float value) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => T.Store(V.Create(value), y + i);
     }
 }

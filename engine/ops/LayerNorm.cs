@@ -1,4 +1,4 @@
-using System.Runtime.Intrinsics;
+using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
 
@@ -7,10 +7,10 @@ namespace Plip.Engine;
 //   backward  g = γ⊙dy;  dx = r·(g − mean g − x̂·mean(g⊙x̂));  dγ = Σ dy⊙x̂;  dβ = Σ dy
 //   saved     x, μ, r.  x̂ is recomputed: two floats a row instead of a second copy of x.
 //   care      centre, then square: E[x²]−E[x]² cancels when |μ| ≫ σ
-// Cost: a row stays in L1 between its three reads, so x is read once and y written once: 8 bytes an element.
+// Cost: a row stays in L1 between its three reads, so x is read once and y written once: 8 bytes an element in F32.
 public static partial class Ops
 {
-    /// <summary>Layer normalisation over the last axis: x (…, C), γ and β (C). F32.</summary>
+    /// <summary>Layer normalisation over the last axis: x (…, C) F32 or BF16, γ and β (C) F32; the result is stored as x is.</summary>
     /// <exception cref="ArgumentException">γ or β is not C long.</exception>
     public static Tensor LayerNorm(Tensor x, Tensor gamma, Tensor beta, float eps = 1e-5f)
     {
@@ -18,101 +18,118 @@ public static partial class Ops
         var y = Tensor.Like(x);
         var mean = Tensor.PerRow(x);
         var rstd = Tensor.PerRow(x);
-        x.Device.Run(cpu: cpu => LayerNormCpu.Forward(cpu, y, mean, rstd, x, gamma, beta, eps));
+        x.Device.Run(x.DType, cpu: new LayerNormForward(y, mean, rstd, x, gamma, beta, eps));
         return Tape.Record(y, [x, gamma, beta], dy =>
         {
             var (dx, dgamma, dbeta) = (Tensor.Like(x), Tensor.Like(gamma), Tensor.Like(beta));
-            x.Device.Run(cpu: cpu => LayerNormCpu.Backward(cpu, dx, dgamma, dbeta, dy, x, mean, rstd, gamma));
+            x.Device.Run(x.DType, cpu: new LayerNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma));
             return [dx, dgamma, dbeta];
         }, [mean, rstd]);
     }
 }
 
-file static unsafe class LayerNormCpu
+file readonly unsafe struct LayerNormForward(
+    Tensor y, Tensor mean, Tensor rstd, Tensor x, Tensor gamma, Tensor beta, float eps) : ICpuKernel
 {
-    private const int RowsPerTask = 64; // also the block of rows whose γ and β gradients are summed before the blocks are
+    private const int RowsPerTask = 64;
 
-    public static void Forward(CpuDevice cpu, Tensor y, Tensor mean, Tensor rstd, Tensor x, Tensor gamma, Tensor beta, float eps)
+    public Work Work => Work.On("layer_norm_forward", 8, x, y);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        float* py = y.F32, pm = mean.F32, pr = rstd.F32, px = x.F32, pg = gamma.F32, pb = beta.F32;
-        var cols = x.Cols;
+        T* py = y.At<T>(), px = x.At<T>();
+        float* pm = mean.F32, pr = rstd.F32, pg = gamma.F32, pb = beta.F32;
+        var (cols, e) = (x.Cols, eps);
         cpu.ForRange(x.Rows, RowsPerTask, (from, to) =>
         {
             for (var r = from; r < to; r++)
             {
-                float* row = px + r * cols, o = py + r * cols;
-                var mu = Simd.Sum(row, cols) / cols;
-                var s = 1f / MathF.Sqrt(Simd.SumSquares(row, cols, mu) / cols + eps);
-                pm[r] = mu;
-                pr[r] = s;
-                var i = 0;
-                for (; i <= cols - 16; i += 16)
-                {
-                    var hat = (Vector512.Load(row + i) - Vector512.Create(mu)) * s;
-                    Vector512.FusedMultiplyAdd(hat, Vector512.Load(pg + i), Vector512.Load(pb + i)).Store(o + i);
-                }
-                for (; i < cols; i++) o[i] = (row[i] - mu) * s * pg[i] + pb[i];
+                T* row = px + r * cols;
+                var mu = Rows.Sum<V, T>(row, cols) / cols;
+                var s = 1f / MathF.Sqrt(Rows.SumSquares<V, T>(row, cols, mu) / cols + e);
+                (pm[r], pr[r]) = (mu, s);
+                Loop.Run<V, Normalise<T>>(new Normalise<T>(py + r * cols, row, mu, s, pg, pb), 0, cols);
             }
         });
     }
 
-    public static void Backward(
-        CpuDevice cpu, Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean, Tensor rstd, Tensor gamma)
+    private readonly struct Normalise<T>(T* y, T* x, float mean, float rstd, float* gamma, float* beta) : ILoop where T : unmanaged, IElement<T>
     {
-        float* pdx = dx.F32, pdy = dy.F32, px = x.F32, pm = mean.F32, pr = rstd.F32, pg = gamma.F32;
-        int cols = x.Cols, rows = x.Rows, blocks = (rows + RowsPerTask - 1) / RowsPerTask;
-        var partial = new float[(long)blocks * 2 * cols];
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
+        {
+            var hat = (T.Load<V>(x + i) - V.Create(mean)) * V.Create(rstd);
+            T.Store(V.Fma(hat, V.Load(gamma + i), V.Load(beta + i)), y + i);
+        }
+    }
+}
+
+file readonly unsafe struct LayerNormBackward(
+    Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean, Tensor rstd, Tensor gamma) : ICpuKernel
+{
+    private const int RowsPerBlock = 64; // whose γ and β gradients are summed before the blocks are
+
+    public Work Work => Work.On("layer_norm_backward", 14, x, dy, dx);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        T* pdx = dx.At<T>(), pdy = dy.At<T>(), px = x.At<T>();
+        float* pm = mean.F32, pr = rstd.F32, pg = gamma.F32;
+        int cols = x.Cols, rows = x.Rows, blocks = (rows + RowsPerBlock - 1) / RowsPerBlock;
+        using var partial = cpu.Scratch(2L * blocks * cols);
+        var sums = partial.At;
         cpu.For(blocks, b =>
         {
-            fixed (float* dg = &partial[(long)b * 2 * cols])
-            {
-                var db = dg + cols;
-                for (int r = b * RowsPerTask, end = Math.Min(rows, r + RowsPerTask); r < end; r++)
-                    BackwardRow(pdx + (long)r * cols, pdy + (long)r * cols, px + (long)r * cols, pg, dg, db, cols, pm[r], pr[r]);
-            }
+            float* dg = sums + 2L * b * cols, db = dg + cols;
+            new Span<float>(dg, 2 * cols).Clear();
+            for (int r = b * RowsPerBlock, end = Math.Min(rows, r + RowsPerBlock); r < end; r++)
+                Row<V, T>(pdx + (long)r * cols, pdy + (long)r * cols, px + (long)r * cols, pg, dg, db, cols, pm[r], pr[r]);
         });
-        var sg = new Span<float>(dgamma.F32, cols);
-        var sb = new Span<float>(dbeta.F32, cols);
-        sg.Clear();
-        sb.Clear();
-        for (var b = 0; b < blocks; b++)
-        {
-            Simd.AddTo(sg, partial.AsSpan(b * 2 * cols, cols));
-            Simd.AddTo(sb, partial.AsSpan(b * 2 * cols + cols, cols));
-        }
+        cpu.AddRows<V>(dgamma.F32, sums, 2L * cols, blocks, cols);
+        cpu.AddRows<V>(dbeta.F32, sums + cols, 2L * cols, blocks, cols);
     }
 
-    private static void BackwardRow(float* dx, float* dy, float* x, float* gamma, float* dgamma, float* dbeta, int cols, float mean, float rstd)
+    private static void Row<V, T>(T* dx, T* dy, T* x, float* gamma, float* dgamma, float* dbeta, int cols, float mean, float rstd)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        Vector512<float> vg = default, vgx = default;
+        V sum = default, sumX = default;
         var i = 0;
-        for (; i <= cols - 16; i += 16)
+        for (; i <= cols - V.Count; i += V.Count) Accumulate<V, T>(i, dy, x, gamma, dgamma, dbeta, mean, rstd, ref sum, ref sumX);
+        Vec1 tail = default, tailX = default;
+        for (; i < cols; i++) Accumulate<Vec1, T>(i, dy, x, gamma, dgamma, dbeta, mean, rstd, ref tail, ref tailX);
+        var (g, gx) = ((V.Sum(sum) + tail.Value) / cols, (V.Sum(sumX) + tailX.Value) / cols);
+        Loop.Run<V, Gradient<T>>(new Gradient<T>(dx, dy, x, gamma, mean, rstd, g, gx), 0, cols);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Accumulate<V, T>(
+        int i, T* dy, T* x, float* gamma, float* dgamma, float* dbeta, float mean, float rstd, ref V sum, ref V sumX)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        var d = T.Load<V>(dy + i);
+        var hat = (T.Load<V>(x + i) - V.Create(mean)) * V.Create(rstd);
+        var g = d * V.Load(gamma + i);
+        sum += g;
+        sumX = V.Fma(g, hat, sumX);
+        V.Fma(d, hat, V.Load(dgamma + i)).Store(dgamma + i);
+        (V.Load(dbeta + i) + d).Store(dbeta + i);
+    }
+
+    private readonly struct Gradient<T>(
+        T* dx, T* dy, T* x, float* gamma, float mean, float rstd, float meanG, float meanGx) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V>
         {
-            var d = Vector512.Load(dy + i);
-            var hat = (Vector512.Load(x + i) - Vector512.Create(mean)) * rstd;
-            var g = d * Vector512.Load(gamma + i);
-            vg += g;
-            vgx = Vector512.FusedMultiplyAdd(g, hat, vgx);
-            Vector512.FusedMultiplyAdd(d, hat, Vector512.Load(dgamma + i)).Store(dgamma + i);
-            (Vector512.Load(dbeta + i) + d).Store(dbeta + i);
+            var hat = (T.Load<V>(x + i) - V.Create(mean)) * V.Create(rstd);
+            var g = T.Load<V>(dy + i) * V.Load(gamma + i);
+            T.Store((g - V.Create(meanG) - hat * V.Create(meanGx)) * V.Create(rstd), dx + i);
         }
-        float sum = Vector512.Sum(vg), sumX = Vector512.Sum(vgx);
-        for (; i < cols; i++)
-        {
-            var hat = (x[i] - mean) * rstd;
-            sum += dy[i] * gamma[i];
-            sumX += dy[i] * gamma[i] * hat;
-            dgamma[i] += dy[i] * hat;
-            dbeta[i] += dy[i];
-        }
-        sum /= cols;
-        sumX /= cols;
-        for (i = 0; i <= cols - 16; i += 16)
-        {
-            var hat = (Vector512.Load(x + i) - Vector512.Create(mean)) * rstd;
-            var g = Vector512.Load(dy + i) * Vector512.Load(gamma + i);
-            ((g - Vector512.Create(sum) - hat * sumX) * rstd).Store(dx + i);
-        }
-        for (; i < cols; i++) dx[i] = rstd * (dy[i] * gamma[i] - sum - (x[i] - mean) * rstd * sumX);
     }
 }

@@ -216,6 +216,13 @@ public sealed partial class Tensor
         }
     }
 
+    /// <summary>Pointer to elements stored as <typeparamref name="T"/>, for CPU kernels.</summary>
+    internal unsafe T* At<T>() where T : unmanaged, IElement<T>
+    {
+        RequireType(T.Type);
+        return (T*)Address;
+    }
+
     /// <summary>Pointer to I32 elements, for the CPU pages of ops.</summary>
     internal unsafe int* I32
     {

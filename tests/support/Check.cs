@@ -9,6 +9,9 @@ namespace Plip.Tests;
 /// </summary>
 public static class Check
 {
+    /// <summary>A rounding to BF16 errs by 2⁻⁹ of the value; an op may round twice and what it rounds may exceed its result.</summary>
+    public const double BF16Tolerance = 1.0 / 128;
+
     /// <summary>Forward and every gradient of <paramref name="op"/> against <paramref name="oracle"/>.</summary>
     /// <param name="device">Where to run.</param>
     /// <param name="op">The op under test, from its inputs to one output of any shape.</param>
@@ -19,15 +22,19 @@ public static class Check
     /// </param>
     public static void Op(Device device, Func<Tensor[], Tensor> op, Func<double[][], double[]> oracle, Input[] inputs, double tolerance = 2e-5)
     {
-        var wide = inputs.Select(i => Array.ConvertAll(i.Values, v => (double)v)).ToArray();
-        var expected = oracle(wide);
         using var step = device.BeginStep();
         var tensors = inputs.Select(i => i.ToTensor(device)).ToArray();
-        var y = op(tensors).Keep();
+        // What BF16 keeps of the inputs is what the formula is given.
+        var wide = tensors.Select(t => Array.ConvertAll(Ops.Cast(t, DType.F32).ToArray(), v => (double)v)).ToArray();
+        var expected = oracle(wide);
+        var stored = op(tensors);
+        if (stored.DType == DType.BF16) tolerance = Math.Max(tolerance, BF16Tolerance);
+        var y = Ops.Cast(stored, DType.F32).Keep();
         Close(expected, y.ToArray(), tolerance, "forward");
 
         if (!tensors.Any(t => t.NeedsGrad)) return;
-        var weights = Values.Normal(expected.Length, 991);
+        // Eighths: exact in BF16, so that rounding the incoming gradient plays no part.
+        var weights = Array.ConvertAll(Values.Normal(expected.Length, 991), v => MathF.Round(v * 8) / 8);
         var w = Tensor.From(device, weights, y.Shape);
         Ops.Sum(Ops.Multiply(y, w)).Backward();
         for (var k = 0; k < inputs.Length; k++)
@@ -36,7 +43,7 @@ public static class Check
             var numeric = Differences(oracle, wide, k, weights);
             var grad = tensors[k].Grad ?? throw new InvalidOperationException($"input {k} got no gradient");
             Assert.Equal(tensors[k].Shape, grad.Shape);
-            Close(numeric, grad.ToArray(), tolerance * 5, $"gradient of input {k}");
+            Close(numeric, Ops.Cast(grad, DType.F32).ToArray(), tolerance * 5, $"gradient of input {k}");
         }
     }
 
@@ -76,7 +83,7 @@ public static class Check
 }
 
 /// <summary>An input of <see cref="Check.Op"/>.</summary>
-public sealed record Input(float[] Values, Shape Shape, bool Grad = true)
+public sealed record Input(float[] Values, Shape Shape, bool Grad = true, DType Type = DType.F32)
 {
     /// <summary>Standard normal values, reproducible by seed.</summary>
     public static Input Normal(Shape shape, uint seed = 1, float scale = 1, float shift = 0) =>
@@ -85,9 +92,12 @@ public sealed record Input(float[] Values, Shape Shape, bool Grad = true)
     /// <summary>The same input without a gradient.</summary>
     public Input Fixed => this with { Grad = false };
 
+    /// <summary>The same input stored as BF16.</summary>
+    public Input BF16 => this with { Type = DType.BF16 };
+
     public Tensor ToTensor(Device device)
     {
-        var t = Tensor.From(device, Values, Shape);
+        var t = Ops.Cast(Tensor.From(device, Values, Shape), Type);
         return Grad ? t.WithGrad() : t;
     }
 }

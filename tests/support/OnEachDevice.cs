@@ -30,13 +30,21 @@ public sealed class OnEachDeviceAttribute(params string[] shapes) : DataAttribut
 /// <summary>The devices tests run on.</summary>
 public static class Devices
 {
-    /// <summary>One thread and several: the same tests must pass, and with the same bits, on both.</summary>
-    public static readonly string[] All = ["cpu", "cpu-1"];
+    /// <summary>Several threads and one, and each width of vectors: the same tests must pass on all.</summary>
+    public static readonly string[] All = ["cpu", "cpu-1", "cpu-256", "cpu-128"];
 
     public static Device Open(string name) => name switch
     {
         "cpu" => new CpuDevice(3),
         "cpu-1" => new CpuDevice(1),
+        "cpu-256" => OfWidth(256),
+        "cpu-128" => OfWidth(128),
         _ => throw new ArgumentException($"unknown device {name}"),
     };
+
+    private static CpuDevice OfWidth(int bits)
+    {
+        Assert.SkipUnless(CpuDevice.WidestVector >= bits, $"this machine's vectors have {CpuDevice.WidestVector} bits");
+        return new CpuDevice(2, bits);
+    }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Plip.Engine;
 
@@ -20,18 +21,31 @@ public sealed unsafe class CpuDevice : Device
     private long _reserved;
     private bool _disposed;
 
-    /// <summary>A device with so many threads; 0 takes PLIP_THREADS, and without it every core there is.</summary>
-    /// <exception cref="ArgumentException">PLIP_THREADS is not a positive number.</exception>
-    public CpuDevice(int threads = 0)
+    /// <summary>A CPU device.</summary>
+    /// <param name="threads">Threads that share the work; 0 takes PLIP_THREADS, and without it every core there is.</param>
+    /// <param name="vectorBits">512, 256 or 128; 0 takes PLIP_VECTOR_BITS, and without it the widest the machine runs at full rate.</param>
+    /// <exception cref="ArgumentException">A number is out of range, or this machine has no vectors so wide.</exception>
+    public CpuDevice(int threads = 0, int vectorBits = 0)
     {
-        if (threads <= 0 && Environment.GetEnvironmentVariable("PLIP_THREADS") is { Length: > 0 } text
-            && (!int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out threads) || threads < 1))
-            throw new ArgumentException($"PLIP_THREADS must be a number of threads, 1 or more; it is \"{text}\"");
+        if (threads <= 0) threads = Setting("PLIP_THREADS", "a number of threads, 1 or more");
+        if (vectorBits == 0) vectorBits = Setting("PLIP_VECTOR_BITS", "512, 256 or 128");
+        var widest = WidestVector;
+        VectorBits = vectorBits == 0 ? widest : vectorBits;
+        if (VectorBits is not (512 or 256 or 128)) throw new ArgumentException($"a vector has 512, 256 or 128 bits, not {VectorBits}");
+        if (VectorBits > widest) throw new ArgumentException($"this machine's vectors have {widest} bits, fewer than the {VectorBits} asked for");
         _team = new ThreadTeam(threads > 0 ? threads : Environment.ProcessorCount);
     }
 
     /// <inheritdoc/>
     public override string Name => "cpu";
+
+    /// <summary>Bits of the widest vectors this machine runs.</summary>
+    public static int WidestVector => Avx512F.IsSupported ? 512 : Avx2.IsSupported ? 256 : 128;
+
+    private static int Setting(string name, string expected) =>
+        Environment.GetEnvironmentVariable(name) is not { Length: > 0 } text ? 0
+        : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value > 0 ? value
+        : throw new ArgumentException($"{name} must be {expected}; it is \"{text}\"");
 
     /// <summary>Threads that share the work.</summary>
     public int Threads => _team.Threads;
@@ -39,8 +53,47 @@ public sealed unsafe class CpuDevice : Device
     /// <summary>Bytes taken from the system so far; the pool never gives back before <see cref="Dispose"/>.</summary>
     public long ReservedBytes => _reserved;
 
+    /// <summary>Bits of a vector register that kernels use: 512, 256 or 128.</summary>
+    public int VectorBits { get; }
+
     /// <inheritdoc/>
     public override void Run(Action<CpuDevice> cpu) => cpu(this);
+
+    /// <summary>Runs a kernel at this device's width.</summary>
+    /// <exception cref="NotSupportedException">No arithmetic is made for elements of this type.</exception>
+    internal void Launch<TKernel>(DType type, TKernel kernel) where TKernel : struct, ICpuKernel
+    {
+        switch (VectorBits, type)
+        {
+            case (512, DType.F32): kernel.Run<Vec512, F32>(this); break;
+            case (256, DType.F32): kernel.Run<Vec256, F32>(this); break;
+            case (_, DType.F32): kernel.Run<Vec128, F32>(this); break;
+            case (512, DType.BF16): kernel.Run<Vec512, BF16>(this); break;
+            case (256, DType.BF16): kernel.Run<Vec256, BF16>(this); break;
+            case (_, DType.BF16): kernel.Run<Vec128, BF16>(this); break;
+            default: throw new NotSupportedException($"{kernel.Work.Name}: elements are stored as F32 or BF16 on the CPU, not {type}; convert with Ops.Cast");
+        }
+    }
+
+    /// <summary>Runs an elementwise body over 0..count on the team.</summary>
+    internal void Loop<V, TLoop>(long count, TLoop body)
+        where V : struct, IVector<V>
+        where TLoop : struct, ILoop
+    {
+        if (count <= Grain) Engine.Loop.Run<V, TLoop>(body, 0, count);
+        else ForRange(count, Grain, (from, to) => Engine.Loop.Run<V, TLoop>(body, from, to));
+    }
+
+    /// <summary>Memory for so many floats, for the duration of a kernel. To be called on the thread that launches.</summary>
+    internal Scratch Scratch(long floats) => new(Allocate(Math.Max(1, floats) * sizeof(float), "Scratch"));
+
+    /// <summary>sum[0..cols] = Σ over <paramref name="rows"/> rows, <paramref name="stride"/> floats apart, added in order: how blocks' partial sums are joined.</summary>
+    internal void AddRows<V>(float* sum, float* from, long stride, int rows, int cols) where V : struct, IVector<V> =>
+        ForRange(cols, 1024, (a, b) =>
+        {
+            new Span<float>(sum + a, (int)(b - a)).Clear();
+            for (var r = 0; r < rows; r++) Rows.AddTo<V, F32>(sum + a, (F32*)(from + r * stride + a), b - a);
+        });
 
     /// <summary>Runs body(0) … body(count−1) on the team. Bodies must write disjoint places.</summary>
     internal void For(int count, Action<int> body) => _team.For(count, body);

@@ -1,0 +1,107 @@
+using System.Runtime.CompilerServices;
+
+namespace Plip.Engine;
+
+/// <summary>One lane: the tail of a row goes through the same code as its vectors.</summary>
+internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
+{
+    /// <summary>The lane.</summary>
+    public readonly float Value = value;
+
+    public static int Count
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 1;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Create(float x) => new(x);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Load(float* p) => new(*p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 LoadBF16(ushort* p) => new(BitConverter.UInt32BitsToSingle((uint)*p << 16));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 LoadU8(byte* p) => new(*p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(float* p) => *p = Value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreBF16(ushort* p)
+    {
+        var bits = BitConverter.SingleToUInt32Bits(Value);
+        *p = (ushort)(float.IsNaN(Value) ? (bits >> 16) | 0x40 : (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 operator +(Vec1 a, Vec1 b) => new(a.Value + b.Value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 operator -(Vec1 a, Vec1 b) => new(a.Value - b.Value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 operator *(Vec1 a, Vec1 b) => new(a.Value * b.Value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 operator /(Vec1 a, Vec1 b) => new(a.Value / b.Value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 operator -(Vec1 a) => new(-a.Value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Fma(Vec1 a, Vec1 b, Vec1 c) => new(MathF.FusedMultiplyAdd(a.Value, b.Value, c.Value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Max(Vec1 a, Vec1 b) => new(MathF.Max(a.Value, b.Value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Min(Vec1 a, Vec1 b) => new(MathF.Min(a.Value, b.Value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 MaxOr(Vec1 a, Vec1 b) => a.Value > b.Value ? a : b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 MinOr(Vec1 a, Vec1 b) => a.Value < b.Value ? a : b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Abs(Vec1 a) => new(MathF.Abs(a.Value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Sqrt(Vec1 a) => new(MathF.Sqrt(a.Value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Round(Vec1 a) => new(MathF.Round(a.Value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 PowerOfTwo(Vec1 n) => new(BitConverter.Int32BitsToSingle(((int)n.Value + 127) << 23));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Less(Vec1 a, Vec1 b) => Mask(a.Value < b.Value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 LessOrEqual(Vec1 a, Vec1 b) => Mask(a.Value <= b.Value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Equal(Vec1 a, Vec1 b) => Mask(a.Value == b.Value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Select(Vec1 mask, Vec1 a, Vec1 b) => IsSet(mask) ? a : b;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Where(Vec1 mask, Vec1 a) => IsSet(mask) ? a : default;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vec1 a) => a.Value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Largest(Vec1 a) => a.Value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vec1 Mask(bool set) => new(BitConverter.Int32BitsToSingle(set ? -1 : 0));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool IsSet(Vec1 mask) => BitConverter.SingleToInt32Bits(mask.Value) != 0;
+}

@@ -1,0 +1,109 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace Plip.Engine;
+
+/// <summary>4 lanes: SSE, and NEON.</summary>
+internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
+{
+    private readonly Vector128<float> _v = value;
+
+    public static int Count
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 4;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Create(float x) => new(Vector128.Create(x));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Load(float* p) => new(Vector128.Load(p));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 LoadBF16(ushort* p) => new((Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)p).AsUInt16()) << 16).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 LoadU8(byte* p) => new(Vector128.ConvertToSingle(Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalar(*(uint*)p).AsByte())).AsInt32()));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(float* p) => _v.Store(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreBF16(ushort* p)
+    {
+        // A NaN's payload may not carry into the exponent, which would make it infinite: NaNs are cut, with the quiet bit set.
+        var bits = _v.AsUInt32();
+        var nearest = (bits + Vector128.Create(0x7FFFu) + ((bits >>> 16) & Vector128.Create(1u))) >>> 16;
+        var nan = ~Vector128.Equals(_v, _v).AsUInt32();
+        var cut = Vector128.ConditionalSelect(nan, (bits >>> 16) | Vector128.Create(0x40u), nearest);
+        *(ulong*)p = Vector128.Narrow(cut, cut).AsUInt64()[0];
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 operator +(Vec128 a, Vec128 b) => new(a._v + b._v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 operator -(Vec128 a, Vec128 b) => new(a._v - b._v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 operator *(Vec128 a, Vec128 b) => new(a._v * b._v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 operator /(Vec128 a, Vec128 b) => new(a._v / b._v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 operator -(Vec128 a) => new(-a._v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Fma(Vec128 a, Vec128 b, Vec128 c) => new(Vector128.FusedMultiplyAdd(a._v, b._v, c._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Max(Vec128 a, Vec128 b) => new(Vector128.Max(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Min(Vec128 a, Vec128 b) => new(Vector128.Min(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 MaxOr(Vec128 a, Vec128 b) => new(Vector128.MaxNative(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 MinOr(Vec128 a, Vec128 b) => new(Vector128.MinNative(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Abs(Vec128 a) => new(Vector128.Abs(a._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Sqrt(Vec128 a) => new(Vector128.Sqrt(a._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Round(Vec128 a) => new(Vector128.Round(a._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 PowerOfTwo(Vec128 n) => new(((Vector128.ConvertToInt32Native(n._v) + Vector128.Create(127)) << 23).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Less(Vec128 a, Vec128 b) => new(Vector128.LessThan(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 LessOrEqual(Vec128 a, Vec128 b) => new(Vector128.LessThanOrEqual(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Equal(Vec128 a, Vec128 b) => new(Vector128.Equals(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Select(Vec128 mask, Vec128 a, Vec128 b) => new(Vector128.ConditionalSelect(mask._v, a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Where(Vec128 mask, Vec128 a) => new(Vector128.ConditionalSelect(mask._v, a._v, Vector128<float>.Zero));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vec128 a) => Vector128.Sum(a._v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Largest(Vec128 a)
+    {
+        var pairs = Vector128.Max(a._v, Vector128.Shuffle(a._v, Vector128.Create(2, 3, 0, 1)));
+        return MathF.Max(pairs[0], pairs[1]);
+    }
+}

@@ -1,0 +1,106 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace Plip.Engine;
+
+/// <summary>8 lanes: AVX2.</summary>
+internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
+{
+    private readonly Vector256<float> _v = value;
+
+    public static int Count
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 8;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Create(float x) => new(Vector256.Create(x));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Load(float* p) => new(Vector256.Load(p));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 LoadBF16(ushort* p) => new((Avx2.ConvertToVector256Int32(p) << 16).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 LoadU8(byte* p) => new(Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(p)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(float* p) => _v.Store(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreBF16(ushort* p)
+    {
+        // A NaN's payload may not carry into the exponent, which would make it infinite: NaNs are cut, with the quiet bit set.
+        var bits = _v.AsUInt32();
+        var nearest = (bits + Vector256.Create(0x7FFFu) + ((bits >>> 16) & Vector256.Create(1u))) >>> 16;
+        var nan = ~Vector256.Equals(_v, _v).AsUInt32();
+        var cut = Vector256.ConditionalSelect(nan, (bits >>> 16) | Vector256.Create(0x40u), nearest);
+        Vector128.Narrow(cut.GetLower(), cut.GetUpper()).Store(p);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 operator +(Vec256 a, Vec256 b) => new(a._v + b._v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 operator -(Vec256 a, Vec256 b) => new(a._v - b._v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 operator *(Vec256 a, Vec256 b) => new(a._v * b._v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 operator /(Vec256 a, Vec256 b) => new(a._v / b._v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 operator -(Vec256 a) => new(-a._v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Fma(Vec256 a, Vec256 b, Vec256 c) => new(Vector256.FusedMultiplyAdd(a._v, b._v, c._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Max(Vec256 a, Vec256 b) => new(Vector256.Max(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Min(Vec256 a, Vec256 b) => new(Vector256.Min(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 MaxOr(Vec256 a, Vec256 b) => new(Vector256.MaxNative(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 MinOr(Vec256 a, Vec256 b) => new(Vector256.MinNative(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Abs(Vec256 a) => new(Vector256.Abs(a._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Sqrt(Vec256 a) => new(Vector256.Sqrt(a._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Round(Vec256 a) => new(Vector256.Round(a._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 PowerOfTwo(Vec256 n) => new(((Vector256.ConvertToInt32Native(n._v) + Vector256.Create(127)) << 23).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Less(Vec256 a, Vec256 b) => new(Vector256.LessThan(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 LessOrEqual(Vec256 a, Vec256 b) => new(Vector256.LessThanOrEqual(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Equal(Vec256 a, Vec256 b) => new(Vector256.Equals(a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Select(Vec256 mask, Vec256 a, Vec256 b) => new(Vector256.ConditionalSelect(mask._v, a._v, b._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Where(Vec256 mask, Vec256 a) => new(Vector256.ConditionalSelect(mask._v, a._v, Vector256<float>.Zero));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Vec256 a) => Vector256.Sum(a._v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Largest(Vec256 a) => Vec128.Largest(new Vec128(Vector128.Max(a._v.GetLower(), a._v.GetUpper())));
+}

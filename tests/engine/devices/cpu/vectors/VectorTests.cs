@@ -1,0 +1,116 @@
+using System.Runtime.InteropServices;
+using Plip.Engine;
+using Xunit;
+
+namespace Plip.Tests.Engine;
+
+/// <summary>Every operation of every width against the same in plain C#, special values included.</summary>
+public unsafe class VectorTests
+{
+    private static readonly float[] Samples =
+    [
+        0f, -0f, 1f, -1f, 0.5f, 1.5f, 2.5f, -2.5f, 3.1415927f, -87f, 88f, 1e-30f, -1e30f, 127.49f, -126f, 65504f,
+        float.PositiveInfinity, float.NegativeInfinity, float.NaN, float.Epsilon, 1.00390625f, 1.01171875f, -0.1f, 7f,
+    ];
+
+    [Fact]
+    public void Wide_vectors_compute_what_one_lane_does()
+    {
+        if (CpuDevice.WidestVector >= 512) Same<Vec512>();
+        if (CpuDevice.WidestVector >= 256) Same<Vec256>();
+        Same<Vec128>();
+    }
+
+    [Fact]
+    public void Sums_and_extremes_are_those_of_the_lanes()
+    {
+        if (CpuDevice.WidestVector >= 512) Reduces<Vec512>();
+        if (CpuDevice.WidestVector >= 256) Reduces<Vec256>();
+        Reduces<Vec128>();
+        Reduces<Vec1>();
+    }
+
+    [Fact]
+    public void BF16_rounds_to_nearest_even_and_keeps_NaN()
+    {
+        // 1 + 2⁻⁸ lies between two BF16 numbers: the even one is 1; 1 + 3·2⁻⁸ goes up; the largest F32 becomes ∞.
+        float[] from = [1.00390625f, 1.01171875f, float.NaN, BitConverter.UInt32BitsToSingle(0x7F800001), float.MaxValue, -1.00390625f, 3f, 0.1f];
+        ushort[] expected = [0x3F80, 0x3F82, 0x7FC0, 0x7FC0, 0x7F80, 0xBF80, 0x4040, 0x3DCD];
+        for (var i = 0; i < from.Length; i++)
+        {
+            ushort bits;
+            new Vec1(from[i]).StoreBF16(&bits);
+            Assert.Equal(expected[i], float.IsNaN(from[i]) ? (ushort)(bits & 0x7FC0) : bits);
+        }
+    }
+
+    private static void Same<V>() where V : struct, IVector<V>
+    {
+        var lanes = V.Count;
+        float* a = Block(lanes), b = Block(lanes), c = Block(lanes);
+        foreach (var offset in Enumerable.Range(0, Samples.Length))
+        {
+            for (var i = 0; i < lanes; i++)
+            {
+                a[i] = Samples[(offset + i) % Samples.Length];
+                b[i] = Samples[(3 * offset + 2 * i + 1) % Samples.Length];
+                c[i] = Samples[(offset + 5 * i + 2) % Samples.Length];
+            }
+            V va = V.Load(a), vb = V.Load(b), vc = V.Load(c);
+            Lanes("+", va + vb, i => a[i] + b[i]);
+            Lanes("-", va - vb, i => a[i] - b[i]);
+            Lanes("*", va * vb, i => a[i] * b[i]);
+            Lanes("/", va / vb, i => a[i] / b[i]);
+            Lanes("negate", -va, i => -a[i]);
+            Lanes("fma", V.Fma(va, vb, vc), i => MathF.FusedMultiplyAdd(a[i], b[i], c[i]));
+            Lanes("max", V.Max(va, vb), i => MathF.Max(a[i], b[i]));
+            Lanes("min", V.Min(va, vb), i => MathF.Min(a[i], b[i]));
+            Lanes("max or", V.MaxOr(V.Create(0.5f), vb), i => b[i] < 0.5f ? 0.5f : b[i]);
+            Lanes("min or", V.MinOr(V.Create(0.5f), vb), i => b[i] > 0.5f ? 0.5f : b[i]);
+            Lanes("abs", V.Abs(va), i => MathF.Abs(a[i]));
+            Lanes("sqrt", V.Sqrt(va), i => MathF.Sqrt(a[i]));
+            Lanes("round", V.Round(va), i => MathF.Round(a[i], MidpointRounding.ToEven));
+            Lanes("less", V.Select(V.Less(va, vb), va, vc), i => a[i] < b[i] ? a[i] : c[i]);
+            Lanes("less or equal", V.Where(V.LessOrEqual(va, vb), vc), i => a[i] <= b[i] ? c[i] : 0f);
+            Lanes("equal", V.Where(V.Equal(va, vb), vc), i => a[i] == b[i] ? c[i] : 0f);
+            var bits = (ushort*)Block(lanes);
+            va.StoreBF16(bits);
+            Lanes("bf16", V.LoadBF16(bits), i =>
+            {
+                ushort one;
+                new Vec1(a[i]).StoreBF16(&one);
+                return Vec1.LoadBF16(&one).Value;
+            });
+            NativeMemory.Free(bits);
+        }
+        var bytes = (byte*)c;
+        for (var i = 0; i < lanes; i++) (bytes[i], a[i]) = ((byte)(17 * i + 250), i * 15 - 126);
+        Lanes("bytes", V.LoadU8(bytes), i => bytes[i]);
+        Lanes("2^n", V.PowerOfTwo(V.Load(a)), i => MathF.Pow(2, a[i]));
+        foreach (var p in (nint[])[(nint)a, (nint)b, (nint)c]) NativeMemory.Free((void*)p);
+    }
+
+    private static void Lanes<V>(string what, V actual, Func<int, float> expected) where V : struct, IVector<V>
+    {
+        var lanes = stackalloc float[V.Count];
+        actual.Store(lanes);
+        for (var i = 0; i < V.Count; i++)
+        {
+            var e = expected(i);
+            Assert.True(e.Equals(lanes[i]), $"{typeof(V).Name} {what}: lane {i} is {lanes[i]:R}, expected {e:R}");
+        }
+    }
+
+    private static void Reduces<V>() where V : struct, IVector<V>
+    {
+        var x = stackalloc float[V.Count];
+        for (var i = 0; i < V.Count; i++) x[i] = i % 3 == 1 ? -i : i;
+        var host = new ReadOnlySpan<float>(x, V.Count).ToArray();
+        Assert.Equal(host.Sum(), V.Sum(V.Load(x)));
+        Assert.Equal(host.Max(), V.Largest(V.Load(x)));
+        x[V.Count - 1] = float.NaN;
+        Assert.True(float.IsNaN(V.Largest(V.Load(x))));
+    }
+
+    private static float* Block(int lanes) => (float*)NativeMemory.AllocZeroed((nuint)lanes, sizeof(float));
+}
