@@ -10,12 +10,12 @@ internal static class OpWork
 {
     public static BenchCase Case(OpSpec spec) => new(spec.Group, spec.Name, spec.Flops, spec.Bytes, device => Make(device, spec));
 
-    private static Work Make(CpuDevice device, OpSpec spec)
+    private static Timed Make(CpuDevice device, OpSpec spec)
     {
         var outer = device.BeginStep(recordGradients: false);
         var inputs = spec.Inputs.Select((input, i) => Upload(device, input, i)).ToArray();
         if (spec.Pass == Pass.Forward)
-            return new Work(() =>
+            return new Timed(() =>
             {
                 using var step = device.BeginStep(recordGradients: false);
                 spec.Ours(inputs);
@@ -25,7 +25,7 @@ internal static class OpWork
         var dy = Gradient(device, spec, inputs);
         Step? recorded = null;
         Tensor? loss = null;
-        return new Work(
+        return new Timed(
             () => loss!.Backward(),
             () =>
             {

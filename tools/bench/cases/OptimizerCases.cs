@@ -18,7 +18,7 @@ internal static class OptimizerCases
         new("fused", Norm, 0, 4 * Elements, device =>
         {
             var store = Store(device);
-            return new Work(() => GradientClip.Measure(store), release: store.Dispose);
+            return new Timed(() => GradientClip.Measure(store), release: store.Dispose);
         }),
     ];
 
@@ -27,7 +27,7 @@ internal static class OptimizerCases
         {
             var store = Store(device);
             var optimizer = make(store);
-            return new Work(() => optimizer.Step(LearningRate), release: () =>
+            return new Timed(() => optimizer.Step(LearningRate), release: () =>
             {
                 optimizer.Dispose();
                 store.Dispose();

@@ -8,7 +8,7 @@ namespace Plip.Bench.Peers;
 /// <summary>Embedding with the twin: inference mode, batch norm folded into the convolutions.</summary>
 internal static class EmbeddingPeer
 {
-    public static Work Pictures(ModelSpec spec, TorchLayout layout)
+    public static Timed Pictures(ModelSpec spec, TorchLayout layout)
     {
         var outer = NewDisposeScope();
         var config = spec.Load();
@@ -18,7 +18,7 @@ internal static class EmbeddingPeer
         return Make(outer, () => visual.Embed(visual.Stages(images)[3]));
     }
 
-    public static Work Texts(ModelSpec spec)
+    public static Timed Texts(ModelSpec spec)
     {
         var outer = NewDisposeScope();
         var config = spec.Load();
@@ -28,7 +28,7 @@ internal static class EmbeddingPeer
         return Make(outer, () => TorchBert.Pool(textual.Hidden(text), text));
     }
 
-    private static Work Make(DisposeScope outer, Func<Tensor> embed)
+    private static Timed Make(DisposeScope outer, Func<Tensor> embed)
     {
         float[] Run()
         {
@@ -36,6 +36,6 @@ internal static class EmbeddingPeer
             using var scope = NewDisposeScope();
             return functional.normalize(embed(), dim: 1).data<float>().ToArray();
         }
-        return new Work(() => Run(), release: outer.Dispose, facts: () => [new("roughness of the embeddings", EmbeddingCases.Roughness(Run()), 0)]);
+        return new Timed(() => Run(), release: outer.Dispose, facts: () => [new("roughness of the embeddings", EmbeddingCases.Roughness(Run()), 0)]);
     }
 }

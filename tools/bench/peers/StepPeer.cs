@@ -9,7 +9,7 @@ namespace Plip.Bench.Peers;
 /// </summary>
 internal static class StepPeer
 {
-    public static Work Make(ModelSpec spec, TorchLayout layout)
+    public static Timed Make(ModelSpec spec, TorchLayout layout)
     {
         var outer = NewDisposeScope();
         var config = spec.Load();
@@ -27,7 +27,7 @@ internal static class StepPeer
             // Read as the trainer reads them, for its log.
             return [new("loss ivlc", ivlc.item<float>(), 0), new("loss tic", tic.item<float>(), 0), new("loss iap", iap.item<float>(), 0)];
         }
-        return new Work(() => Step(), release: () =>
+        return new Timed(() => Step(), release: () =>
         {
             adamw.Dispose();
             outer.Dispose();

@@ -11,6 +11,8 @@ internal static class TorchOpWork
 {
     public static void Register(PeerRegistry peers, OpSpec spec)
     {
+        // Its backward hands out views and computes nothing; what it leaves undone, the next op pays for.
+        if (spec is { Op: "concat_4", Pass: Pass.Backward }) return;
         if (spec.Op == "attention")
         {
             peers.Add(spec.Name, LibTorch.Family, "padded", () => Make(spec, TorchLayout.Both[1], PaddedAttention.Inputs(spec), PaddedAttention.For(spec)));
@@ -24,12 +26,12 @@ internal static class TorchOpWork
         Tensor[] Inputs(TorchLayout layout) => [.. spec.Inputs.Select((input, i) => Upload(layout, input, i))];
     }
 
-    private static Work Make(OpSpec spec, TorchLayout layout, Func<TorchLayout, Tensor[]> upload, Func<Tensor[], Tensor> op)
+    private static Timed Make(OpSpec spec, TorchLayout layout, Func<TorchLayout, Tensor[]> upload, Func<Tensor[], Tensor> op)
     {
         var outer = NewDisposeScope();
         var inputs = upload(layout);
         if (spec.Pass == Pass.Forward)
-            return new Work(() =>
+            return new Timed(() =>
             {
                 using var inference = inference_mode();
                 using var scope = NewDisposeScope();
@@ -39,7 +41,7 @@ internal static class TorchOpWork
         Tensor[] leaves = [.. spec.Leaves.Select(i => inputs[i].requires_grad_())];
         var y = op(inputs);
         var dy = y.randn_like(requires_grad: false);
-        return new Work(() =>
+        return new Timed(() =>
         {
             using var scope = NewDisposeScope();
             autograd.grad([y], leaves, [dy], retain_graph: true);

@@ -15,7 +15,7 @@ internal static class TorchOptimizers
             var flat = new Parameter(zeros(OptimizerCases.Rows, OptimizerCases.Cols));
             flat.grad = Gradient();
             var adamw = optim.AdamW([flat], OptimizerCases.LearningRate, weight_decay: OptimizerCases.WeightDecay);
-            return new Work(() =>
+            return new Timed(() =>
             {
                 using var scope = NewDisposeScope();
                 adamw.step();
@@ -29,7 +29,7 @@ internal static class TorchOptimizers
         {
             var outer = NewDisposeScope();
             var gradient = Gradient();
-            return new Work(() =>
+            return new Timed(() =>
             {
                 using var inference = inference_mode();
                 using var scope = NewDisposeScope();

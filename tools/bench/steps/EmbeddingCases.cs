@@ -26,14 +26,14 @@ internal static class EmbeddingCases
         };
     });
 
-    private static Work Images(CpuDevice device, PlipConfig config, int size)
+    private static Timed Images(CpuDevice device, PlipConfig config, int size)
     {
         var (image, pixels) = (config.Image, SyntheticBatch.For(config, size).Images);
         var embeddings = new float[size * config.Text.Width];
         return Evaluate(device, config, embeddings, model => model.EmbedImages(Tensor.From(device, pixels, new Shape(size, image.Height, image.Width, 3))));
     }
 
-    private static Work Captions(CpuDevice device, PlipConfig config, int size)
+    private static Timed Captions(CpuDevice device, PlipConfig config, int size)
     {
         var batch = SyntheticBatch.For(config, size);
         var embeddings = new float[size * config.Text.Width];
@@ -41,7 +41,7 @@ internal static class EmbeddingCases
     }
 
     // As Embedder does it: values in, one step, embeddings out to the host.
-    private static Work Evaluate(CpuDevice device, PlipConfig config, float[] embeddings, Func<PlipModel, Tensor> embed)
+    private static Timed Evaluate(CpuDevice device, PlipConfig config, float[] embeddings, Func<PlipModel, Tensor> embed)
     {
         var model = new PlipModel(config);
         var store = model.Materialize(device, training: false);
@@ -51,7 +51,7 @@ internal static class EmbeddingCases
             using var step = device.BeginStep(recordGradients: false);
             embed(model).CopyTo<float>(embeddings);
         }
-        return new Work(Run, release: store.Dispose, facts: () =>
+        return new Timed(Run, release: store.Dispose, facts: () =>
         {
             Run();
             // The peer has the same weights and inputs, so its embeddings are these.

@@ -14,18 +14,17 @@ internal static class ModelCost
     {
         var (visual, image) = ((ModifiedResNetConfig)config.Visual, config.Image);
         var w = visual.Width;
-        var (pixels, half) = ((double)image.Height * image.Width, image.Height * image.Width / 4.0);
-        var sum = Stem(config) + 2 * half * 9 * (w / 2.0 * w / 2 + w / 2.0 * w);
-        var (at, from) = (pixels / 16, w);
+        var sum = Stem(config) + 2 * Pixels(image, 1) * 9 * (w / 2.0 * w / 2 + w / 2.0 * w);
+        var from = w;
         for (var s = 0; s < 4; s++)
         {
             var planes = w << s;
             for (var b = 0; b < visual.Layers[s]; b++)
             {
-                var after = b == 0 && s > 0 ? at / 4 : at;
+                var (at, after) = (Pixels(image, b == 0 && s > 0 ? 1 + s : 2 + s), Pixels(image, 2 + s));
                 sum += 2 * (at * from * planes + at * 9.0 * planes * planes + after * 4.0 * planes * planes);
                 if (b == 0) sum += 2 * after * from * 4 * planes;
-                (at, from) = (after, 4 * planes);
+                from = 4 * planes;
             }
         }
         return count * (sum + 2.0 * from * config.Text.Width);
@@ -49,14 +48,17 @@ internal static class ModelCost
         return 2 * (3 * Pictures(config, n) - n * Stem(config)) + 2 * (frozen + 3 * trained) + 3 * (attributes + n * Decoder(config));
     }
 
-    private static double Stem(PlipConfig config) => 2.0 * config.Image.Height * config.Image.Width / 4 * 9 * 3 * ((ModifiedResNetConfig)config.Visual).Width / 2;
+    private static double Stem(PlipConfig config) => 2 * Pixels(config.Image, 1) * 9 * 3 * ((ModifiedResNetConfig)config.Visual).Width / 2;
 
     private static double Decoder(PlipConfig config)
     {
-        double w = ((ModifiedResNetConfig)config.Visual).Width, c = config.Tasks.Tic.Channels, quarter = c / 4, at = config.Image.Height * config.Image.Width / 16.0;
-        // Stage s has w·4·2ˢ channels on a quarter of the pixels of the one before.
-        var lateral = Enumerable.Range(0, 4).Sum(s => 2 * at / Math.Pow(4, s) * w * 4 * Math.Pow(2, s) * quarter);
+        double w = ((ModifiedResNetConfig)config.Visual).Width, c = config.Tasks.Tic.Channels, quarter = c / 4, at = Pixels(config.Image, 2);
+        // Stage s has w·4·2ˢ channels.
+        var lateral = Enumerable.Range(0, 4).Sum(s => 2 * Pixels(config.Image, 2 + s) * w * 4 * Math.Pow(2, s) * quarter);
         var squeeze = 2 * ((c + config.Text.Width) * c + c * c + (quarter + config.Text.Width) * quarter + quarter * quarter);
         return lateral + squeeze + 2 * at * 9 * c * quarter + 2 * 4 * at * 9 * quarter * 3;
     }
+
+    /// <summary>Pixels after so many halvings; a pool leaves out an odd rest.</summary>
+    private static double Pixels(ImageConfig image, int halvings) => (double)(image.Height >> halvings) * (image.Width >> halvings);
 }

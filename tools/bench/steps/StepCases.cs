@@ -41,7 +41,7 @@ internal static class StepCases
         { Items = spec.Batch, ItemName = "pairs" };
     });
 
-    private static Work Ours(CpuDevice device, PlipConfig config, int size)
+    private static Timed Ours(CpuDevice device, PlipConfig config, int size)
     {
         var model = new PlipModel(config);
         var store = model.Materialize(device);
@@ -57,7 +57,7 @@ internal static class StepCases
             optimizer.Step(ModelSpec.LearningRate, norm.Scale);
             return losses;
         }
-        return new Work(() => Step(), release: () =>
+        return new Timed(() => Step(), release: () =>
         {
             batch.Dispose();
             optimizer.Dispose();

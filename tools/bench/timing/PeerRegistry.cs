@@ -18,7 +18,7 @@ internal sealed class PeerRegistry
     /// <param name="family">Who it is: "libtorch", "onnxruntime".</param>
     /// <param name="variant">What is special about it; "" for nothing.</param>
     /// <param name="make">Puts its inputs in place. Called when the case's turn has come, perhaps more than once.</param>
-    public void Add(string caseName, string family, string variant, Func<Work> make) =>
+    public void Add(string caseName, string family, string variant, Func<Timed> make) =>
         _variants.Add(new Variant(caseName, family, variant.Length == 0 ? family : $"{family} {variant}", make));
 
     /// <summary>Registers what must run before the first case, given the number of threads.</summary>
@@ -42,5 +42,5 @@ internal sealed class PeerRegistry
         if (_variants.Find(v => !known.Contains(v.Case)) is { } lost) throw new BenchException($"{lost.Name} is a peer for \"{lost.Case}\", but there is no such case");
     }
 
-    internal sealed record Variant(string Case, string Family, string Name, Func<Work> Make);
+    internal sealed record Variant(string Case, string Family, string Name, Func<Timed> Make);
 }

@@ -17,7 +17,7 @@ internal sealed class Sampler(int repeats)
     /// <summary>Medians, in seconds, of ours and of the peer in turn.</summary>
     /// <param name="ours">Ours.</param>
     /// <param name="peer">The peer; null for ours alone.</param>
-    public (double Ours, double? Peer) Alternate(Work ours, Work? peer)
+    public (double Ours, double? Peer) Alternate(Timed ours, Timed? peer)
     {
         var expected = Warm(ours);
         if (peer != null)
@@ -38,25 +38,25 @@ internal sealed class Sampler(int repeats)
     }
 
     /// <summary>A quick median of a few samples, to choose between variants of a peer.</summary>
-    public double Quick(Work work)
+    public double Quick(Timed work)
     {
         Warm(work);
         return Floor.Median(Enumerable.Range(0, Math.Min(3, repeats)).Select(_ => Sample(work)));
     }
 
-    /// <summary>Runs until compiled code and pools have settled; the last run's seconds.</summary>
-    private static double Warm(Work work)
+    /// <summary>Runs until compiled code and pools have settled; the last run's seconds. One or two repeats are a trial of the program and no measurement.</summary>
+    private double Warm(Timed work)
     {
         var begin = Stopwatch.GetTimestamp();
         for (var runs = 1; ; runs++)
         {
             var last = Once(work);
             var spent = Stopwatch.GetElapsedTime(begin).TotalSeconds;
-            if (runs >= 2 && (spent > 4 * WarmSeconds || (runs >= WarmRuns && spent > WarmSeconds))) return last;
+            if (runs >= 2 && (repeats < 3 || spent > 4 * WarmSeconds || (runs >= WarmRuns && spent > WarmSeconds))) return last;
         }
     }
 
-    private static double Sample(Work work)
+    private static double Sample(Timed work)
     {
         var (total, runs) = (0.0, 0);
         var first = Once(work);
@@ -69,7 +69,7 @@ internal sealed class Sampler(int repeats)
         return total / runs;
     }
 
-    private static double Once(Work work)
+    private static double Once(Timed work)
     {
         work.Prepare?.Invoke();
         var begin = Stopwatch.GetTimestamp();

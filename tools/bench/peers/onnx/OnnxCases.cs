@@ -18,7 +18,7 @@ internal static class OnnxCases
         }
     }
 
-    private static Work Pictures(ModelSpec spec, int threads)
+    private static Timed Pictures(ModelSpec spec, int threads)
     {
         var config = spec.Load();
         OnnxAgreement.RequirePictures(config, threads);
@@ -26,7 +26,7 @@ internal static class OnnxCases
         return Timed(OnnxPeer.Pictures(subject.Config, subject.State, SyntheticBatch.For(config, spec.Batch).Images, spec.Batch, threads));
     }
 
-    private static Work Texts(ModelSpec spec, int threads)
+    private static Timed Texts(ModelSpec spec, int threads)
     {
         var config = spec.Load();
         OnnxAgreement.RequireTexts(config, threads);
@@ -36,7 +36,7 @@ internal static class OnnxCases
     }
 
     // The agreement was of other weights; the fact ties the session that is timed to the case's.
-    private static Work Timed(OnnxPeer peer) => new(peer.Run, release: peer.Dispose, facts: () =>
+    private static Timed Timed(OnnxPeer peer) => new(peer.Run, release: peer.Dispose, facts: () =>
     {
         peer.Run();
         return [new("roughness of the embeddings", EmbeddingCases.Roughness(peer.Embeddings), 1e-3)];

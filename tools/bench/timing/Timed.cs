@@ -4,7 +4,7 @@ namespace Plip.Bench;
 /// One side of a case, with its inputs in place. <see cref="Prepare"/> comes before every run and is not timed: what a
 /// backward needs recorded, for one.
 /// </summary>
-internal sealed class Work(Action run, Action? prepare = null, Action? release = null, Func<Fact[]>? facts = null) : IDisposable
+internal sealed class Timed(Action run, Action? prepare = null, Action? release = null, Func<Fact[]>? facts = null) : IDisposable
 {
     /// <summary>What is timed.</summary>
     public Action Run { get; } = run;
