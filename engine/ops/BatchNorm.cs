@@ -10,7 +10,7 @@ namespace Plip.Engine;
 //             3 bits at the worst where E[x²]−E[x]² can lose all, and x is read once. Blocks are merged in F64 (Chan).
 // Cost: memory-bound. Forward 2 reads and 1 write of x (running statistics: 1 and 1), backward 2 reads of x and of dy and
 // 1 write. A residual adds a read forward; with relu, backward also reads y and writes dz, which is the residual's gradient.
-// The second pass goes from the last block to the first: it begins with what the first pass has left in cache.
+// Every pass goes through memory in its order, which counts for more than the arithmetic.
 public static partial class Ops
 {
     /// <summary>Batch normalisation of x (…, C), optionally followed by + residual and relu in the same pass. F32 or BF16; the vectors are F32.</summary>
@@ -114,7 +114,7 @@ file readonly unsafe struct BatchNormForward(
         var floor = relu ? 0f : float.NegativeInfinity;
         cpu.For(fold.Passes, b =>
         {
-            var (start, count) = fold.Pass(fold.Passes - 1 - b);
+            var (start, count) = fold.Pass(b);
             if (pr == null) BatchNormKernels.Normalize<V, T>(py + start, px + start, affine, floor, count, fold.Width);
             else BatchNormKernels.NormalizeAdd<V, T>(py + start, px + start, pr + start, affine, floor, count, fold.Width);
         });
@@ -167,7 +167,7 @@ file readonly unsafe struct BatchNormBackward(
         if (pz != null) pdy = pz;
         cpu.For(fold.Passes, k =>
         {
-            var (start, count) = fold.Pass(fold.Passes - 1 - k);
+            var (start, count) = fold.Pass(k);
             if (recompute) BatchNormKernels.InputRelu<V, T>(pdx + start, pdy + start, px + start, affine, a, b, count, width);
             else BatchNormKernels.Input<V, T>(pdx + start, pdy + start, px + start, affine, a, b, count, width);
         });

@@ -1,9 +1,9 @@
 namespace Plip.Engine;
 
 /// <summary>
-/// Rows of C channels seen as fewer, wider rows: k rows are one row of k·C, a multiple of 64 and at least 256 long, so
-/// that 24 channels fill vectors as well as 256 do. Also the fixed blocks that tasks take: of whole rows for a pass over
-/// elements, of rows and a range of channels for sums, which so have at least 128 rows to a block where there are as many.
+/// Rows of C channels seen as fewer, wider rows: k rows are one row of k·C, a multiple of 64, so that 16 or 24 channels fill
+/// vectors as well as 64 do. Also the fixed blocks that tasks take: of whole rows for a pass over elements, of rows and a
+/// range of channels for sums, which so have 128 rows to a block or more where there are as many.
 /// </summary>
 internal readonly unsafe struct ChannelFold
 {
@@ -15,7 +15,7 @@ internal readonly unsafe struct ChannelFold
     {
         (_rows, _cols, _copies) = (rows, cols, 1);
         var unit = cols == 0 ? 1 : 64 / Math.Min(64, cols & -cols); // the fewest rows whose floats are a multiple of 64
-        if (cols is > 0 and < GroupCols && unit * cols <= Widest) _copies = unit * ((GroupCols - 1 + unit * cols) / (unit * cols));
+        if (unit * cols <= Widest) _copies = unit;
         Width = _copies * cols;
         _group = _copies > 1 ? Width : Math.Min(cols, GroupCols);
         _passRows = _copies * Math.Max(1, BlockElements / Math.Max(1, Width));
