@@ -17,7 +17,7 @@ public sealed record EpochGarbage(long Epoch, int Steps, int Gen0, int Gen1, int
 /// Counts collections while steps run, and collects the youngest generation between steps before the runtime would do it
 /// in the middle of one. Then a step's handles, closures and tape are alive and would be promoted, a few hundred kilobytes
 /// each time, until the middle generation has to be collected and at last everything; between steps next to nothing is
-/// alive. Cost: under a millisecond every <see cref="CollectEvery"/> bytes.
+/// alive. Cost: about a millisecond every <see cref="CollectEvery"/> bytes.
 /// </summary>
 internal sealed class GarbageMeter
 {
