@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
@@ -5,6 +6,31 @@ namespace Plip.Engine;
 /// <summary>Checks of an op's arguments; each error names the op, what it got and what it expected.</summary>
 internal static class Require
 {
+    public static void That(bool condition, [InterpolatedStringHandlerArgument(nameof(condition))] Message expected, [CallerMemberName] string op = "")
+    {
+        if (!condition) throw new ArgumentException($"{op}: {expected.Text}");
+    }
+
+    /// <summary>A message that is put together only when its condition failed: these checks run thousands of times a step.</summary>
+    [InterpolatedStringHandler]
+    public ref struct Message
+    {
+        private readonly bool _written;
+        private DefaultInterpolatedStringHandler _text;
+
+        public Message(int literals, int holes, bool condition, out bool write)
+        {
+            write = _written = !condition;
+            if (write) _text = new DefaultInterpolatedStringHandler(literals, holes, CultureInfo.InvariantCulture);
+        }
+
+        public string Text => _written ? _text.ToString() : "";
+
+        public void AppendLiteral(string value) => _text.AppendLiteral(value);
+
+        public void AppendFormatted<T>(T value) => _text.AppendFormatted(value);
+    }
+
     public static void That(bool condition, string expected, [CallerMemberName] string op = "")
     {
         if (!condition) throw new ArgumentException($"{op}: {expected}");
