@@ -1,9 +1,12 @@
+using System.Runtime.CompilerServices;
+
 namespace Plip.Engine;
 
 /// <summary>
 /// NHWC convolutions on the CPU without im2col, summed in F32. In a padded picture the S·C floats under one filter row are
 /// contiguous, so an output pixel is R such runs against a packed panel of weights (<see cref="MicroKernels.Rows{V}"/>), and
-/// the gradient of the weights is a sum of outer products over pixels (<see cref="MicroKernels.Outer{V}"/>).
+/// the gradient of the weights is a sum of outer products over pixels (<see cref="MicroKernels.Outer{V}"/>). Each task pads
+/// the part it reads in memory of its own, which is in its cache then: a padded copy of all pictures cost a sixth of the time.
 /// The data gradient at stride s is s² convolutions of stride 1, one for each phase of the output; a transposed
 /// convolution is that same thing run forward. 1×1 filters at stride 1 are plain products.
 /// </summary>
@@ -45,10 +48,11 @@ internal static unsafe class Convolution<V, T>
     where V : struct, IVector<V>
     where T : unmanaged, IElement<T>
 {
-    private const int TilesPerTask = 16;
-
     // A panel larger than this leaves L1 and crowds L2: take the filter rows one at a time and add.
     private const int PanelBytes = 128 * 1024;
+
+    // Filters up to this size have partial sums for each group of pictures; larger ones give tasks enough by themselves.
+    private const int SmallFilter = 1 << 17;
 
     public static void Forward(CpuDevice cpu, T* x, ConvShape s, T* w, float* bias, T* y)
     {
@@ -57,9 +61,9 @@ internal static unsafe class Convolution<V, T>
             Gemm.Run<V, T, T, T>(cpu, false, false, s.Pixels, s.K, s.C, x, s.C, w, s.K, y, s.K, bias: bias);
             return;
         }
-        using var padded = PaddedPictures.Of<V, T>(cpu, x, s.N, s.H, s.W, s.C, -s.Padding, s.PaddedH, -s.Padding, s.PaddedW);
         using var weights = new PackedB<V>(cpu, s.R * s.S * s.C, s.K).Fill(cpu, false, w, s.K);
-        Slide(cpu, padded, s.Stride, s.R, s.S, weights, bias, s.Ho, s.Wo, s.K, new Target(y, s.Ho, s.Wo, 0, 0, 1));
+        var source = new Pictures<V, T>(x, s.H, s.W, s.C, -s.Padding, -s.Padding, s.Stride, s.R, s.S);
+        Slide(cpu, source, weights, bias, new Slabs<V>(s.N, s.Ho, s.Wo), new Target(y, s.K, s.Ho, s.Wo, 0, 0, 1));
     }
 
     public static void DataGradient(CpuDevice cpu, T* dy, ConvShape s, T* w, float* bias, T* dx)
@@ -74,94 +78,102 @@ internal static unsafe class Convolution<V, T>
             {
                 var rows = new PhaseTaps(ph, s.Stride, s.Padding, s.R, s.H);
                 var cols = new PhaseTaps(pw, s.Stride, s.Padding, s.S, s.W);
-                if (rows.Outputs > 0 && cols.Outputs > 0) Phase(cpu, dy, s, w, bias, rows, cols, new Target(dx, s.H, s.W, ph, pw, s.Stride));
+                if (rows.Outputs > 0 && cols.Outputs > 0) Phase(cpu, dy, s, w, bias, rows, cols, new Target(dx, s.C, s.H, s.W, ph, pw, s.Stride));
             }
     }
 
     public static void WeightGradient(CpuDevice cpu, T* x, ConvShape s, T* dy, float* dw)
     {
-        using var padded = PaddedPictures.Of<V, T>(cpu, x, s.N, s.H, s.W, s.C, -s.Padding, s.PaddedH, -s.Padding, s.PaddedW);
-        using var upper = PaddedPictures.Of<V, T>(cpu, dy, s.N, s.Ho, s.Wo, s.K, 0, s.Ho, 0, s.Wo);
-        var size = (long)s.R * s.S * s.C * s.K;
-        var width = MicroKernels.Columns<V>();
-        var panels = (s.K + width - 1) / width;
-        // Large filters give tasks enough by themselves; small ones are summed over groups of pictures first. Both cuts
-        // depend on sizes only.
-        var groups = s.R * panels >= 8 || size > 1 << 17 ? 1 : Math.Min(s.N, 16);
-        using var partial = cpu.Scratch(groups == 1 ? 1 : size * groups);
-        var sums = groups == 1 ? dw : partial.At;
-        float* xp = padded.At, pdy = upper.At;
-        var (hp, wp) = (padded.H, padded.W);
-        cpu.For(groups * s.R * panels, task =>
+        if (s.IsPointwise)
         {
-            var (g, r, p) = (task / (s.R * panels), task / panels % s.R, task % panels);
-            int j = p * width, nj = Math.Min(width, s.K - j), run = s.S * s.C;
-            var target = sums + g * size + (nint)r * run * s.K + j;
+            Gemm.Run<V, T, T, F32>(cpu, true, false, s.C, s.K, s.Pixels, x, s.C, dy, s.K, (F32*)dw, s.K);
+            return;
+        }
+        var size = s.R * s.S * s.C * s.K;
+        // Both cuts depend on sizes only.
+        if (size > SmallFilter || s.N == 1) LargeFilter(cpu, x, s, dy, dw);
+        else SmallFilters(cpu, x, s, dy, dw, size);
+    }
+
+    /// <summary>One task a group of pictures, each with sums of its own: pictures are padded, and dy widened, in the task's memory.</summary>
+    private static void SmallFilters(CpuDevice cpu, T* x, ConvShape s, T* dy, float* dw, int size)
+    {
+        var groups = Math.Min(s.N, 16);
+        using var partial = cpu.Scratch((long)size * groups);
+        var sums = partial.At;
+        var source = new Pictures<V, T>(x, s.H, s.W, s.C, -s.Padding, -s.Padding, s.Stride, s.R, s.S);
+        cpu.For(groups, g =>
+        {
+            long window = source.WindowFloats(s.Ho, s.Wo), upper = (long)s.Ho * s.Wo * s.K;
+            var memory = TaskMemory.Take(window + (typeof(T) == typeof(F32) ? 0 : upper));
             int from = s.N * g / groups, to = s.N * (g + 1) / groups;
             for (var n = from; n < to; n++)
             {
-                var a = xp + ((nint)n * hp + r) * wp * s.C;
-                var b = pdy + (nint)n * s.Ho * s.Wo * s.K + j;
-                for (var m = 0; m < run; m += V.TileRows)
-                    MicroKernels.Outer<V>(
-                        a + m, (nint)s.Stride * s.C, (nint)s.Stride * wp * s.C, b, s.K, (nint)s.Wo * s.K, s.Ho, s.Wo, nj <= V.Count,
-                        target + (nint)m * s.K, s.K, Math.Min(V.TileRows, run - m), nj, n > from);
+                var a = source.Window(n, 0, s.Ho, s.Wo, memory, out var pitch);
+                var b = (float*)(dy + n * upper);
+                if (typeof(T) != typeof(F32)) Rows.Widen<V, T>(b = memory + window, dy + n * upper, upper);
+                for (var r = 0; r < s.R; r++)
+                    for (var j = 0; j < s.K; j += MicroKernels.Columns<V>())
+                        Outer(a + r * pitch, pitch, b + j, s, sums + (long)g * size + (long)r * s.S * s.C * s.K + j, Math.Min(MicroKernels.Columns<V>(), s.K - j), n > from);
             }
         });
-        if (groups > 1) cpu.AddRows<V>(dw, sums, size, groups, checked((int)size));
+        cpu.AddRows<V>(dw, sums, size, groups, size);
     }
 
-    /// <summary>The convolution proper, over pictures that are padded already.</summary>
-    private static void Slide(
-        CpuDevice cpu, PaddedPictures x, int stride, int r, int s, PackedB<V> weights, float* bias, int ho, int wo, int k, Target target)
+    /// <summary>One task a filter row and panel of channels, over all pictures.</summary>
+    private static void LargeFilter(CpuDevice cpu, T* x, ConvShape s, T* dy, float* dw)
     {
-        var pixels = (long)x.N * ho * wo;
-        var grain = TilesPerTask * V.TileRows;
-        cpu.ForRange(pixels, grain, (from, to) =>
+        using var lower = PaddedPictures.Of<V, T>(cpu, x, s.N, s.H, s.W, s.C, -s.Padding, s.PaddedH, -s.Padding, s.PaddedW);
+        using var upper = PaddedPictures.Of<V, T>(cpu, dy, s.N, s.Ho, s.Wo, s.K, 0, s.Ho, 0, s.Wo);
+        float* px = lower.At, pdy = upper.At;
+        var (hp, wp) = (lower.H, lower.W);
+        var panels = (s.K + MicroKernels.Columns<V>() - 1) / MicroKernels.Columns<V>();
+        cpu.For(s.R * panels, task =>
         {
-            var count = (int)(to - from);
-            var rows = stackalloc float*[TilesPerTask * MicroKernels.MaxRows + MicroKernels.MaxRows];
-            Rows(rows, x, stride, from, count, ho, wo);
-            if (target.IsPlain)
-            {
-                Tiles(rows, x, r, s, weights, bias, (float*)target.At + from * k, k, count);
-                return;
-            }
-            var sums = TaskMemory.Take((long)count * k);
-            Tiles(rows, x, r, s, weights, bias, sums, k, count);
-            for (var i = 0; i < count; i++) Engine.Rows.Round<V, T>(target.At + target.Pixel(from + i, ho, wo) * k, sums + (nint)i * k, k);
+            var (r, p) = Math.DivRem(task, panels);
+            int j = p * MicroKernels.Columns<V>(), nj = Math.Min(MicroKernels.Columns<V>(), s.K - j);
+            for (var n = 0; n < s.N; n++)
+                Outer(px + ((nint)n * hp + r) * wp * s.C, (nint)wp * s.C, pdy + (nint)n * s.Ho * s.Wo * s.K + j, s, dw + (nint)r * s.S * s.C * s.K + j, nj, n > 0);
         });
     }
 
-    /// <summary>Where in the padded pictures each output pixel begins; the last is repeated to fill a tile.</summary>
-    private static void Rows(float** rows, PaddedPictures x, int stride, long from, int count, int ho, int wo)
+    /// <summary>A filter row's gradient (S·C × up to a panel of K) from one padded picture.</summary>
+    private static void Outer(float* a, nint pitch, float* b, ConvShape s, float* sums, int nj, bool accumulate)
     {
-        var (line, col) = Math.DivRem(from, wo);
-        var (n, row) = Math.DivRem(line, ho);
-        var at = x.At + ((n * x.H + row * stride) * x.W + col * stride) * x.C;
-        nint step = (nint)stride * x.C, nextRow = ((nint)stride * x.W - (nint)wo * stride) * x.C, nextPicture = ((nint)x.H - (nint)ho * stride) * x.W * x.C;
-        for (var i = 0; i < count; i++, at += step)
-        {
-            if (col == wo)
-            {
-                (col, row) = (0, row + 1);
-                at += nextRow;
-                if (row == ho)
-                {
-                    row = 0;
-                    at += nextPicture;
-                }
-            }
-            rows[i] = at;
-            col++;
-        }
-        for (var i = 0; i < MicroKernels.MaxRows; i++) rows[count + i] = rows[count - 1];
+        var run = s.S * s.C;
+        for (var m = 0; m < run; m += V.TileRows)
+            MicroKernels.Outer<V>(
+                a + m, (nint)s.Stride * s.C, s.Stride * pitch, b, s.K, (nint)s.Wo * s.K, s.Ho, s.Wo, nj <= V.Count,
+                sums + (nint)m * s.K, s.K, Math.Min(V.TileRows, run - m), nj, accumulate);
     }
 
-    private static void Tiles(float** rows, PaddedPictures x, int r, int s, PackedB<V> weights, float* bias, float* y, int k, int count)
+    /// <summary>The convolution proper.</summary>
+    private static void Slide(CpuDevice cpu, Pictures<V, T> source, PackedB<V> weights, float* bias, Slabs<V> slabs, Target target) =>
+        cpu.For(slabs.Count, task =>
+        {
+            var slab = slabs[task];
+            int wo = slabs.Wo, picture = slab.Rows * wo, count = slab.Pictures * picture;
+            var windowFloats = source.WindowFloats(slab.Rows, wo);
+            var plain = target.IsPlain;
+            var memory = TaskMemory.Take(windowFloats * slab.Pictures + (plain ? 0 : (long)count * target.K));
+            var rows = stackalloc float*[count + MicroKernels.MaxRows];
+            nint pitch = 0;
+            for (var p = 0; p < slab.Pictures; p++)
+            {
+                var at = source.Window(slab.Picture + p, slab.Row, slab.Rows, wo, memory + p * windowFloats, out pitch);
+                source.Pixels(rows + p * picture, at, pitch, slab.Rows, wo);
+            }
+            // The last pixel is repeated to fill a tile.
+            for (var i = 0; i < MicroKernels.MaxRows; i++) rows[count + i] = rows[count - 1];
+            var first = (((long)slab.Picture * slabs.Ho) + slab.Row) * wo;
+            var sums = plain ? (float*)target.At + first * target.K : memory + windowFloats * slab.Pictures;
+            Tiles(rows, count, pitch, source.R, source.S * source.C, weights, bias, sums, target.K);
+            if (plain) return;
+            for (var p = 0; p < slab.Pictures; p++) target.Write(sums + (nint)p * picture * target.K, slab.Picture + p, slab.Row, slab.Rows, wo);
+        });
+
+    private static void Tiles(float** rows, int count, nint pitch, int r, int run, PackedB<V> weights, float* bias, float* y, int k)
     {
-        var run = s * x.C;
-        nint rowStride = (nint)x.W * x.C;
         var byRow = r > 1 && (long)r * run * PackedB<V>.Columns * sizeof(float) > PanelBytes;
         for (var p = 0; p < weights.Panels; p++)
         {
@@ -171,26 +183,33 @@ internal static unsafe class Convolution<V, T>
             for (var f = 0; f < (byRow ? r : 1); f++)
             {
                 if (f > 0)
-                    for (var i = 0; i < count + MicroKernels.MaxRows; i++) rows[i] += rowStride;
+                    for (var i = 0; i < count + MicroKernels.MaxRows; i++) rows[i] += pitch;
                 for (var i = 0; i < count; i += V.TileRows)
                     MicroKernels.Rows<V>(
-                        rows + i, byRow ? 1 : r, rowStride, run, panel + (nint)f * run * width, narrow,
+                        rows + i, byRow ? 1 : r, pitch, run, panel + (nint)f * run * width, narrow,
                         y + (nint)i * k + j, k, Math.Min(V.TileRows, count - i), n, f > 0, f > 0 || bias == null ? null : bias + j);
             }
             if (!byRow) continue;
-            for (var i = 0; i < count + MicroKernels.MaxRows; i++) rows[i] -= (r - 1) * rowStride;
+            for (var i = 0; i < count + MicroKernels.MaxRows; i++) rows[i] -= (r - 1) * pitch;
         }
     }
 
     private static void Phase(CpuDevice cpu, T* dy, ConvShape s, T* w, float* bias, PhaseTaps rows, PhaseTaps cols, Target dx)
     {
+        var slabs = new Slabs<V>(s.N, rows.Outputs, cols.Outputs);
         if (rows.Count == 0 || cols.Count == 0)
         {
-            Untouched(cpu, (long)s.N * rows.Outputs * cols.Outputs, rows.Outputs, cols.Outputs, s.C, bias, dx);
+            // Pixels that no filter tap reaches hold the bias alone.
+            cpu.For(slabs.Count, task =>
+            {
+                var slab = slabs[task];
+                var count = slab.Rows * slabs.Wo;
+                var sums = TaskMemory.Take((long)count * s.C);
+                Gemm.FillRows(sums, s.C, count, s.C, bias);
+                for (var p = 0; p < slab.Pictures; p++) dx.Write(sums, slab.Picture + p, slab.Row, slab.Rows, slabs.Wo);
+            });
             return;
         }
-        using var padded = PaddedPictures.Of<V, T>(
-            cpu, dy, s.N, s.Ho, s.Wo, s.K, rows.First, rows.Outputs + rows.Count - 1, cols.First, cols.Outputs + cols.Count - 1);
         using var weights = new PackedB<V>(cpu, rows.Count * cols.Count * s.K, s.C);
         cpu.For(weights.Panels * rows.Count * cols.Count, task =>
         {
@@ -200,35 +219,40 @@ internal static unsafe class Convolution<V, T>
             var filter = w + (((nint)rows.Tap(tr) * s.S + cols.Tap(tc)) * s.C + p * PackedB<V>.Columns) * s.K;
             PackedB<V>.PackTransposed(filter, s.K, s.K, weights.Panel(p) + (nint)tap * s.K * width, width, weights.Count(p));
         });
-        Slide(cpu, padded, 1, rows.Count, cols.Count, weights, bias, rows.Outputs, cols.Outputs, s.C, dx);
+        var source = new Pictures<V, T>(dy, s.Ho, s.Wo, s.K, rows.First, cols.First, 1, rows.Count, cols.Count);
+        Slide(cpu, source, weights, bias, slabs, dx);
     }
 
-    /// <summary>Pixels that no filter tap reaches hold the bias alone.</summary>
-    private static void Untouched(CpuDevice cpu, long pixels, int rows, int cols, int c, float* bias, Target dx) =>
-        cpu.ForRange(pixels, Math.Max(1, CpuDevice.Grain / c), (from, to) =>
-        {
-            for (var i = from; i < to; i++)
-            {
-                T* pixel = dx.At + dx.Pixel(i, rows, cols) * c;
-                if (bias == null) new Span<T>(pixel, c).Clear();
-                else Engine.Rows.Round<V, T>(pixel, bias, c);
-            }
-        });
-
-    /// <summary>Where results go: pictures of H×W of which every stride-th pixel is written, from one of the stride² phases on.</summary>
-    private readonly struct Target(T* at, int h, int w, int phaseRow, int phaseCol, int stride)
+    /// <summary>Where results go: pictures (h, w, k) of which every stride-th pixel is written, from one of the stride² phases on.</summary>
+    private readonly struct Target(T* at, int k, int h, int w, int phaseRow, int phaseCol, int stride)
     {
         public T* At => at;
+
+        public int K => k;
 
         /// <summary>True where sums may be written as they are: every pixel, in F32.</summary>
         public bool IsPlain => stride == 1 && typeof(T) == typeof(F32);
 
-        /// <summary>The pixel that output i of rows×cols outputs becomes.</summary>
-        public nint Pixel(long i, int rows, int cols)
+        /// <summary>Writes some rows of outputs of one picture.</summary>
+        public void Write(float* sums, int picture, int row, int rows, int cols)
         {
-            var (line, col) = Math.DivRem(i, cols);
-            var (n, row) = Math.DivRem(line, rows);
-            return (nint)((n * h + phaseRow + row * stride) * w + phaseCol + col * stride);
+            for (var i = 0; i < rows; i++)
+            {
+                T* to = at + (((nint)picture * h + phaseRow + (row + i) * stride) * w + phaseCol) * k;
+                if (stride == 1)
+                {
+                    Rows.Round<V, T>(to, sums, (long)cols * k);
+                    sums += (nint)cols * k;
+                    continue;
+                }
+                for (var j = 0; j < cols; j++, sums += k, to += (nint)stride * k) Loop.Run<V, Rounding>(new Rounding(to, sums), 0, k);
+            }
+        }
+
+        private readonly struct Rounding(T* to, float* sums) : ILoop
+        {
+            [MethodImpl(MethodImplOptions.AggressiveInlining)]
+            public void At<W>(long i) where W : struct, IVector<W> => T.Store(W.Load(sums + i), to + i);
         }
     }
 }

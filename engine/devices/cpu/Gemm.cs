@@ -109,7 +109,8 @@ internal static unsafe class Gemm
         }
     }
 
-    private static void FillRows(float* c, nint ldc, int rows, int n, float* bias)
+    /// <summary>Rows of the bias, or of zeros.</summary>
+    public static void FillRows(float* c, nint ldc, int rows, int n, float* bias)
     {
         for (var i = 0; i < rows; i++, c += ldc)
         {

@@ -1,0 +1,98 @@
+namespace Plip.Engine;
+
+/// <summary>
+/// Pictures (N, h, w, C) as a filter of R×S visits them: the first output's window begins at (top, left), which is negative in
+/// the padding, and each next one <c>stride</c> further.
+/// </summary>
+internal readonly unsafe struct Pictures<V, T>(T* x, int h, int w, int c, int top, int left, int stride, int r, int s)
+    where V : struct, IVector<V>
+    where T : unmanaged, IElement<T>
+{
+    public int C => c;
+
+    public int R => r;
+
+    public int S => s;
+
+    /// <summary>Memory for the window of so many outputs.</summary>
+    public long WindowFloats(int rows, int cols) => (long)((rows - 1) * stride + r) * ((cols - 1) * stride + s) * c;
+
+    /// <summary>
+    /// What output rows <paramref name="row"/> … of one picture read, in F32, zero outside the picture: where it lies if it may
+    /// be read there, else a copy.
+    /// </summary>
+    /// <param name="memory"><see cref="WindowFloats"/> of them.</param>
+    /// <param name="pitch">Floats from one row to the next.</param>
+    public float* Window(int picture, int row, int rows, int cols, float* memory, out nint pitch)
+    {
+        int high = (rows - 1) * stride + r, wide = (cols - 1) * stride + s, y = row * stride + top;
+        if (typeof(T) == typeof(F32) && top >= 0 && left >= 0 && y + high <= h && left + wide <= w)
+        {
+            pitch = (nint)w * c;
+            return (float*)x + (((nint)picture * h + y) * w + left) * c;
+        }
+        pitch = (nint)wide * c;
+        int begin = Math.Clamp(-left, 0, wide), end = Math.Clamp(w - left, begin, wide);
+        var to = memory;
+        for (var i = 0; i < high; i++, y++, to += pitch)
+        {
+            if (y < 0 || y >= h)
+            {
+                new Span<float>(to, (int)pitch).Clear();
+                continue;
+            }
+            new Span<float>(to, begin * c).Clear();
+            Rows.Widen<V, T>(to + begin * c, x + (((nint)picture * h + y) * w + left + begin) * c, (long)(end - begin) * c);
+            new Span<float>(to + end * c, (wide - end) * c).Clear();
+        }
+        return memory;
+    }
+
+    /// <summary>Where in a window each output pixel's own begins.</summary>
+    public void Pixels(float** pixels, float* window, nint pitch, int rows, int cols)
+    {
+        nint step = (nint)stride * c;
+        for (var i = 0; i < rows; i++)
+        {
+            var at = window + i * stride * pitch;
+            for (var j = 0; j < cols; j++, at += step) *pixels++ = at;
+        }
+    }
+}
+
+/// <summary>
+/// How output pixels are cut into tasks of about <see cref="TilesPerTask"/> tiles: bands of whole rows, or, where a picture has
+/// fewer pixels, several whole pictures.
+/// </summary>
+internal readonly struct Slabs<V> where V : struct, IVector<V>
+{
+    private const int TilesPerTask = 16;
+
+    private readonly int _n, _bands, _pictures;
+
+    public Slabs(int n, int ho, int wo)
+    {
+        (_n, Ho, Wo) = (n, ho, wo);
+        var grain = TilesPerTask * V.TileRows;
+        var rows = Math.Max(1, grain / wo);
+        _bands = (ho + rows - 1) / rows;
+        _pictures = _bands == 1 ? Math.Max(1, grain / (ho * wo)) : 1;
+    }
+
+    public int Ho { get; }
+
+    public int Wo { get; }
+
+    public int Count => (_n + _pictures - 1) / _pictures * _bands;
+
+    /// <summary>The pictures and rows of a task.</summary>
+    public (int Picture, int Pictures, int Row, int Rows) this[int task]
+    {
+        get
+        {
+            var (group, band) = Math.DivRem(task, _bands);
+            int picture = group * _pictures, row = Ho * band / _bands;
+            return (picture, Math.Min(_pictures, _n - picture), row, Ho * (band + 1) / _bands - row);
+        }
+    }
+}
