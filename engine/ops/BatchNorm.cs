@@ -67,7 +67,7 @@ file readonly unsafe struct BatchNormStatistics(
         var (cols, rows, e, m) = (x.Cols, x.Rows, eps, (double)momentum);
         using var scratch = cpu.Scratch(2L * fold.Blocks * cols);
         var partial = scratch.At; // each block's means, then its Σ of squared deviations
-        cpu.For(fold.Tasks, t => BatchNormKernels.Moments<V, T>(partial, cols, px, fold.Task(t)));
+        cpu.For(fold.Blocks, b => BatchNormKernels.Moments<V, T>(partial, px, fold.Block(b)));
         cpu.ForRange(cols, BatchNormKernels.MergeCols, (from, to) =>
         {
             double* mu = stackalloc double[BatchNormKernels.MergeCols], m2 = stackalloc double[BatchNormKernels.MergeCols];
@@ -139,13 +139,12 @@ file readonly unsafe struct BatchNormBackward(
         float* a = affine.Shift + width, b = a + width, partial = scratch.At;
         T* pdx = dx.At<T>(), pdy = dy.At<T>(), px = x.At<T>(), py = y.At<T>(), pz = masked == null ? null : masked.At<T>();
         var (recompute, batch) = (relu && masked == null, training);
-        cpu.For(fold.Tasks, t =>
+        cpu.For(fold.Blocks, k =>
         {
-            var block = fold.Task(t);
-            var at = affine.From(block.First);
-            if (pz != null) BatchNormKernels.Sums<V, SumMasked<T>>(partial, cols, new(pz, pdy, py, px, at), block);
-            else if (recompute) BatchNormKernels.Sums<V, SumRelu<T>>(partial, cols, new(pdy, px, at), block);
-            else BatchNormKernels.Sums<V, SumPlain<T>>(partial, cols, new(pdy, px, at), block);
+            var block = fold.Block(k);
+            if (pz != null) BatchNormKernels.Sums<V, SumMasked<T>>(partial, new(pz, pdy, py, px, affine), block);
+            else if (recompute) BatchNormKernels.Sums<V, SumRelu<T>>(partial, new(pdy, px, affine), block);
+            else BatchNormKernels.Sums<V, SumPlain<T>>(partial, new(pdy, px, affine), block);
         });
         float* pg = dgamma.F32, pb = dbeta.F32, r = rstd.F32;
         var scale = affine.Scale;

@@ -11,9 +11,6 @@ internal readonly unsafe struct ChannelAffine(float* center, float* scale, float
 
     public float* Shift { get; } = shift;
 
-    /// <summary>The same from a channel on.</summary>
-    public ChannelAffine From(int channel) => new(Center + channel, Scale + channel, Shift + channel);
-
     /// <summary>
     /// x−μ. Subtracted first, always: γr·x + (β−μγr) would cancel where |μ| ≫ σ, and the subtraction is free in a loop that
     /// waits for memory.
@@ -46,13 +43,13 @@ internal static unsafe class BatchNormKernels
     }
 
     /// <summary>Mean and Σ of squared deviations of a block's channels.</summary>
-    public static void Moments<V, T>(float* partial, int cols, T* x, ChannelBlock block)
+    public static void Moments<V, T>(float* partial, T* x, ChannelBlock block)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
         float* center = stackalloc float[3 * block.Width], d1 = center + block.Width, d2 = d1 + block.Width;
         new Span<float>(center, 3 * block.Width).Clear();
-        // The head is read again from L1.
+        // The head is read again from L1, or L2 where channels are many.
         var head = block.WideRows == 0 ? block : block with { WideRows = (block.WideRows + 7) / 8, Rest = 0 };
         head.Fold<V, Total<T>>(new Total<T>(x), center, d1);
         head.Gather<V>(center);
@@ -62,7 +59,7 @@ internal static unsafe class BatchNormKernels
         block.Fold<V, Moment<T>>(new Moment<T>(x, center), d1, d2);
         block.Gather<V>(d1);
         block.Gather<V>(d2);
-        float* mean = partial + 2L * block.Index * cols + block.First, m2 = mean + cols;
+        float* mean = partial + 2L * block.Index * block.Cols, m2 = mean + block.Cols;
         for (var c = 0; c < block.Cols; c++)
         {
             var d = d1[c] / block.Rows;
@@ -72,7 +69,7 @@ internal static unsafe class BatchNormKernels
     }
 
     /// <summary>Σ dz and Σ dz·(x−μ) of a block's channels.</summary>
-    public static void Sums<V, TBody>(float* partial, int cols, TBody body, ChannelBlock block)
+    public static void Sums<V, TBody>(float* partial, TBody body, ChannelBlock block)
         where V : struct, IVector<V>
         where TBody : struct, IColumns
     {
@@ -81,9 +78,9 @@ internal static unsafe class BatchNormKernels
         block.Fold<V, TBody>(body, sum, sumX);
         block.Gather<V>(sum);
         block.Gather<V>(sumX);
-        var to = partial + 2L * block.Index * cols + block.First;
+        var to = partial + 2L * block.Index * block.Cols;
         new ReadOnlySpan<float>(sum, block.Cols).CopyTo(new Span<float>(to, block.Cols));
-        new ReadOnlySpan<float>(sumX, block.Cols).CopyTo(new Span<float>(to + cols, block.Cols));
+        new ReadOnlySpan<float>(sumX, block.Cols).CopyTo(new Span<float>(to + block.Cols, block.Cols));
     }
 
     /// <summary>Mean and Σ of squared deviations of n ≤ 16 channels from those of the blocks.</summary>

@@ -2,14 +2,15 @@ namespace Plip.Engine;
 
 /// <summary>
 /// Rows of C channels seen as fewer, wider rows: k rows are one row of k·C, a multiple of 64, so that 16 or 24 channels fill
-/// vectors as well as 64 do. Also the fixed blocks that tasks take: of whole rows for a pass over elements, of rows and a
-/// range of channels for sums, which so have 128 rows to a block or more where there are as many.
+/// vectors as well as 64 do. Also the fixed blocks of rows that tasks take, for passes over elements and for sums. They are
+/// cut across rows only: a range of channels would be read in pieces, and that is slower than it saves.
 /// </summary>
 internal readonly unsafe struct ChannelFold
 {
-    private const int BlockElements = 32768, Widest = 1024, GroupCols = 256;
+    // A sum's block has rows enough for its result, two floats a channel, to be small beside it.
+    private const int BlockElements = 32768, LeastSumRows = 64, Widest = 1024;
 
-    private readonly int _rows, _cols, _copies, _passRows, _sumRows, _group;
+    private readonly int _rows, _cols, _copies, _passRows, _sumRows;
 
     public ChannelFold(int rows, int cols)
     {
@@ -17,9 +18,8 @@ internal readonly unsafe struct ChannelFold
         var unit = cols == 0 ? 1 : 64 / Math.Min(64, cols & -cols); // the fewest rows whose floats are a multiple of 64
         if (unit * cols <= Widest) _copies = unit;
         Width = _copies * cols;
-        _group = _copies > 1 ? Width : Math.Min(cols, GroupCols);
         _passRows = _copies * Math.Max(1, BlockElements / Math.Max(1, Width));
-        _sumRows = _copies * (BlockElements / Math.Max(1, _group));
+        _sumRows = Math.Max(_copies * (LeastSumRows / _copies), _passRows);
     }
 
     /// <summary>Floats of a wide row: the length of per-channel operands.</summary>
@@ -34,20 +34,12 @@ internal readonly unsafe struct ChannelFold
     /// <summary>Blocks of rows for sums.</summary>
     public int Blocks => (_rows + _sumRows - 1) / _sumRows;
 
-    /// <summary>Tasks for sums: blocks × ranges of channels.</summary>
-    public int Tasks => Blocks * Groups;
-
     /// <summary>Rows of block b.</summary>
     public int RowsOf(int b) => Math.Min(_sumRows, _rows - b * _sumRows);
 
-    /// <summary>The part of task t.</summary>
-    public ChannelBlock Task(int t)
-    {
-        var (b, first) = (t / Groups, t % Groups * _group);
-        var (rows, width) = (RowsOf(b), Math.Min(_group, Width - first));
-        return new ChannelBlock(b, first, _copies > 1 ? _cols : width, width, rows, rows / _copies, rows % _copies * _cols,
-            (nint)b * _sumRows * _cols + first, Width);
-    }
+    /// <summary>Block b.</summary>
+    public ChannelBlock Block(int b) =>
+        new(b, _cols, Width, RowsOf(b), RowsOf(b) / _copies, RowsOf(b) % _copies * _cols, (nint)b * _sumRows * _cols);
 
     /// <summary>Writes a vector of C channels k times in a row; may start at its own source.</summary>
     public void Repeat(float* channels, float* wide)
@@ -55,30 +47,25 @@ internal readonly unsafe struct ChannelFold
         for (var k = 0; k < _copies; k++)
             new ReadOnlySpan<float>(channels, _cols).CopyTo(new Span<float>(wide + k * _cols, _cols));
     }
-
-    private int Groups => Math.Max(1, (Width + _group - 1) / Math.Max(1, _group));
 }
 
-/// <summary>Rows and channels whose sums one task forms.</summary>
-/// <param name="Index">Which block of rows.</param>
-/// <param name="First">The first channel.</param>
+/// <summary>Rows whose sums one task forms.</summary>
+/// <param name="Index">Which block.</param>
 /// <param name="Cols">Number of channels.</param>
 /// <param name="Width">Floats of a wide row: the channels, several times over where they are few.</param>
 /// <param name="Rows">Rows.</param>
 /// <param name="WideRows">Whole wide rows.</param>
 /// <param name="Rest">Elements of the last, shorter wide row.</param>
 /// <param name="Start">First element.</param>
-/// <param name="Stride">Elements from a wide row to the next.</param>
-internal readonly unsafe record struct ChannelBlock(
-    int Index, int First, int Cols, int Width, int Rows, int WideRows, int Rest, nint Start, nint Stride)
+internal readonly unsafe record struct ChannelBlock(int Index, int Cols, int Width, int Rows, int WideRows, int Rest, nint Start)
 {
     /// <summary>Folds the block's rows into a and b, as wide as it is; what is summed must have been set to 0.</summary>
     public void Fold<V, TBody>(TBody body, float* a, float* b)
         where V : struct, IVector<V>
         where TBody : struct, IColumns
     {
-        Columns.Fold<V, TBody>(body, a, b, Start, Stride, WideRows, Width);
-        if (Rest > 0) Columns.Fold<V, TBody>(body, a, b, Start + WideRows * Stride, Stride, 1, Rest);
+        Columns.Fold<V, TBody>(body, a, b, Start, Width, WideRows, Width);
+        if (Rest > 0) Columns.Fold<V, TBody>(body, a, b, Start + (nint)WideRows * Width, Width, 1, Rest);
     }
 
     /// <summary>Adds the copies of each channel's sum into the first.</summary>

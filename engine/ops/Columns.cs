@@ -12,9 +12,9 @@ internal interface IColumns
 internal static unsafe class Columns
 {
     /// <summary>
-    /// Folds rows into the two values a and b of each channel, which the caller has set. Memory is read in its order, for the
-    /// prefetchers' sake: where a row is at most four vectors, a and b stay in registers for all rows, otherwise in L1. (Tiles
-    /// of several rows, which would save loads of a and b there, cost a fifth more time on rows that come from memory.)
+    /// Folds rows into the two values a and b of each channel, which the caller has set. They stay in registers for all rows
+    /// where a row is at most four vectors, for four rows where it is long, and otherwise in L1: rows that come from memory are
+    /// read in its order, since jumping between short rows costs a fifth more time than the loads of a and b it saves.
     /// </summary>
     /// <param name="start">The first element.</param>
     /// <param name="stride">Elements from a row to the next.</param>
@@ -22,10 +22,10 @@ internal static unsafe class Columns
         where V : struct, IVector<V>
         where TBody : struct, IColumns
     {
-        var tile = cols <= 4 * V.Count ? rows : 1;
+        var tile = cols <= 4 * V.Count ? rows : cols >= 512 ? 4 : 1;
         for (var r = 0; r < rows; r += tile, start += tile * stride)
         {
-            var (end, c) = (r + tile, 0);
+            var (end, c) = (Math.Min(rows, r + tile), 0);
             for (; c <= cols - 4 * V.Count; c += 4 * V.Count) Four<V, TBody>(body, a + c, b + c, start + c, stride, r, end, c);
             for (; c <= cols - V.Count; c += V.Count) One<V, TBody>(body, a + c, b + c, start + c, stride, r, end, c);
             for (; c < cols; c++) One<Vec1, TBody>(body, a + c, b + c, start + c, stride, r, end, c);

@@ -217,8 +217,6 @@ file readonly unsafe struct MeanPixelsBackward(Tensor dx, Tensor dy) : ICpuKerne
 
 file readonly unsafe struct MaxPixelsForward(Tensor y, Tensor at, Tensor x) : ICpuKernel
 {
-    private const int Range = 256; // channels a task takes
-
     public Work Work => Work.On("max_pixels_forward", 1, x, y, at);
 
     public void Run<V, T>(CpuDevice cpu)
@@ -227,24 +225,17 @@ file readonly unsafe struct MaxPixelsForward(Tensor y, Tensor at, Tensor x) : IC
     {
         T* py = y.At<T>(), px = x.At<T>();
         var pa = at.F32;
-        int cols = x.Cols, pixels = x.Shape[1] * x.Shape[2], ranges = (cols + Range - 1) / Range;
-        cpu.For(x.Shape[0] * ranges, task =>
+        int cols = x.Cols, pixels = x.Shape[1] * x.Shape[2];
+        using var scratch = cpu.Scratch(y.Count);
+        var best = scratch.At;
+        cpu.For(x.Shape[0], n =>
         {
-            var (n, c) = (task / ranges, task % ranges * Range);
-            nint o = (nint)n * cols + c;
-            Channels<V, T>(py + o, pa + o, px + (nint)n * pixels * cols + c, pixels, cols, Math.Min(Range, cols - c));
+            var o = (nint)n * cols;
+            new Span<float>(best + o, cols).Fill(float.NegativeInfinity);
+            new Span<float>(pa + o, cols).Clear();
+            Columns.Fold<V, Largest<T>>(new(px), best + o, pa + o, o * pixels, cols, pixels, cols);
+            Columns.Each<V, Stored<T>>(new(py + o, best + o), cols);
         });
-    }
-
-    private static void Channels<V, T>(T* y, float* at, T* x, int pixels, int stride, int cols)
-        where V : struct, IVector<V>
-        where T : unmanaged, IElement<T>
-    {
-        float* best = stackalloc float[Range];
-        new Span<float>(best, cols).Fill(float.NegativeInfinity);
-        new Span<float>(at, cols).Clear();
-        Columns.Fold<V, Largest<T>>(new(x), best, at, 0, stride, pixels, cols);
-        Columns.Each<V, Stored<T>>(new(y, best), cols);
     }
 
     private readonly struct Largest<T>(T* x) : IColumns where T : unmanaged, IElement<T>
@@ -275,26 +266,15 @@ file readonly unsafe struct MaxPixelsBackward(Tensor dx, Tensor dy, Tensor at) :
     {
         T* pdx = dx.At<T>(), pdy = dy.At<T>();
         var pa = at.F32;
-        var (blocks, cols) = (new PixelBlocks(dx), dx.Cols);
-        cpu.For(blocks.Count, task =>
-        {
-            var (n, from, count) = blocks[task];
-            Pixels<V, T>(pdx + from * cols, pdy + (nint)n * cols, pa + (nint)n * cols, (int)(from - (nint)n * blocks.Pixels), count, cols);
-        });
+        int cols = dx.Cols, pixels = dx.Shape[1] * dx.Shape[2];
+        cpu.For(dx.Shape[0], n => Picture(pdx + (nint)n * pixels * cols, pdy + (nint)n * cols, pa + (nint)n * cols, pixels, cols));
     }
 
-    private static void Pixels<V, T>(T* dx, T* dy, float* at, int first, int count, int cols)
-        where V : struct, IVector<V>
-        where T : unmanaged, IElement<T>
+    // Clearing does not read what it overwrites, as a loop over all elements would: half the traffic.
+    private static void Picture<T>(T* dx, T* dy, float* at, int pixels, int cols) where T : unmanaged, IElement<T>
     {
-        for (var p = 0; p < count; p++, dx += cols) Columns.Each<V, Won<T>>(new(dx, dy, at, first + p), cols);
-    }
-
-    private readonly struct Won<T>(T* dx, T* dy, float* at, float pixel) : ILoop where T : unmanaged, IElement<T>
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void At<V>(long i) where V : struct, IVector<V> =>
-            T.Store(V.Where(V.Equal(V.Load(at + i), V.Create(pixel)), T.Load<V>(dy + i)), dx + i);
+        for (var p = 0; p < pixels; p++) new Span<T>(dx + (nint)p * cols, cols).Clear();
+        for (var c = 0; c < cols; c++) dx[(nint)at[c] * cols + c] = dy[c];
     }
 }
 
