@@ -84,14 +84,10 @@ internal static unsafe class Convolution<V, T>
 
     public static void WeightGradient(CpuDevice cpu, T* x, ConvShape s, T* dy, float* dw)
     {
-        if (s.IsPointwise)
-        {
-            Gemm.Run<V, T, T, F32>(cpu, true, false, s.C, s.K, s.Pixels, x, s.C, dy, s.K, (F32*)dw, s.K);
-            return;
-        }
         var size = s.R * s.S * s.C * s.K;
-        // Both cuts depend on sizes only.
-        if (size > SmallFilter || s.N == 1) LargeFilter(cpu, x, s, dy, dw);
+        // The cuts depend on sizes only.
+        if (s.IsPointwise && size > SmallFilter) Gemm.Run<V, T, T, F32>(cpu, true, false, s.C, s.K, s.Pixels, x, s.C, dy, s.K, (F32*)dw, s.K);
+        else if (size > SmallFilter || s.N == 1) LargeFilter(cpu, x, s, dy, dw);
         else SmallFilters(cpu, x, s, dy, dw, size);
     }
 

@@ -17,7 +17,7 @@ public sealed unsafe class CpuDevice : Device
     // The lowest free address of a class is handed out first: what a program gets then depends on what is free and not on the
     // order in which the last step gave it back, so a repeated step gets the same addresses (DESIGN 2).
     private readonly Dictionary<long, PriorityQueue<nint, nint>> _pool = [];
-    private readonly List<nint> _blocks = [];
+    private readonly HostMemory _memory = new();
     private long _reserved;
     private bool _disposed;
 
@@ -148,11 +148,8 @@ public sealed unsafe class CpuDevice : Device
     {
         var size = SizeClass(bytes);
         if (_pool.TryGetValue(size, out var free) && free.TryDequeue(out var block, out _)) return block;
-        // 64 bytes of slack: kernels may read (never write) one vector past the end of a row.
-        block = (nint)NativeMemory.AlignedAlloc((nuint)size + 64, 64);
-        _blocks.Add(block);
         _reserved += size;
-        return block;
+        return _memory.Take(size);
     }
 
     /// <inheritdoc/>
@@ -177,8 +174,7 @@ public sealed unsafe class CpuDevice : Device
         if (_disposed) return;
         _disposed = true;
         _team.Dispose();
-        foreach (var b in _blocks) NativeMemory.AlignedFree((void*)b);
-        _blocks.Clear();
+        _memory.Dispose();
         _pool.Clear();
     }
 }
