@@ -12,6 +12,9 @@ internal static unsafe class Gemm
     // A K block of 256 keeps the packed panel (32 KB at 512 bits) in L1, and a block of rows in L2.
     private const int TilesPerBlock = 8, KBlock = 256;
 
+    // Terms from which on a sum is worth cutting.
+    private const int LongSum = 256;
+
     /// <summary>C (m×n) = op(A)·op(B), plus the bias row when given, or added to C when <paramref name="accumulate"/> (F32 only).</summary>
     /// <param name="gelu">Where GELU of the result goes as well (m×n, as C lies), or null.</param>
     public static void Run<V, TA, TB, TC>(
@@ -23,6 +26,11 @@ internal static unsafe class Gemm
         where TC : unmanaged, IElement<TC>
     {
         if (m == 0 || n == 0) return;
+        if (typeof(TC) == typeof(F32) && bias == null && gelu == null && !accumulate && k >= 2 * LongSum && Tasks<V>(m, n) < 8)
+        {
+            SplitSum<V, TA, TB>(cpu, transA, transB, m, n, k, a, lda, b, ldb, (float*)c, ldc);
+            return;
+        }
         using var packed = new PackedB<V>(cpu, k, n).Fill(cpu, transB, b, ldb);
         var panels = packed.Panels;
         // Short products are cut along N as well, so that a few rows still feed several threads.
@@ -35,12 +43,42 @@ internal static unsafe class Gemm
             int i0 = ri * rowBlock, rows = Math.Min(m - i0, rowBlock);
             int p0 = panels * ci / columnTasks, p1 = panels * (ci + 1) / columnTasks;
             var at = transA ? a + i0 : a + i0 * lda;
-            Block<V, TA, TC>(transA, rows, p0, p1, k, at, lda, packed, c + i0 * ldc, ldc, accumulate, bias, gelu == null ? null : gelu + i0 * ldc);
+            Block<V, TA, TC>(transA, rows, p0, p1, 0, k, at, lda, packed, c + i0 * ldc, ldc, accumulate, bias, gelu == null ? null : gelu + i0 * ldc);
         });
     }
 
+    private static int Tasks<V>(int m, int n) where V : struct, IVector<V> =>
+        ((m + TilesPerBlock * V.TileRows - 1) / (TilesPerBlock * V.TileRows)) * ((n + PackedB<V>.Columns - 1) / PackedB<V>.Columns);
+
+    /// <summary>
+    /// A small result of long sums (the gradient of a weight over a batch's tokens) gives no tasks by its tiles: the sum is cut
+    /// instead, at places that depend on its length alone, and the parts are added in order.
+    /// </summary>
+    private static void SplitSum<V, TA, TB>(
+        CpuDevice cpu, bool transA, bool transB, int m, int n, int k, TA* a, nint lda, TB* b, nint ldb, float* c, nint ldc)
+        where V : struct, IVector<V>
+        where TA : unmanaged, IElement<TA>
+        where TB : unmanaged, IElement<TB>
+    {
+        using var packed = new PackedB<V>(cpu, k, n).Fill(cpu, transB, b, ldb);
+        var parts = Math.Min(8, k / LongSum);
+        using var partial = cpu.Scratch((long)parts * m * n);
+        var sums = partial.At;
+        cpu.For(parts, part =>
+        {
+            int from = (int)((long)k * part / parts), to = (int)((long)k * (part + 1) / parts), step = TilesPerBlock * V.TileRows;
+            for (var i = 0; i < m; i += step)
+            {
+                var at = transA ? a + i : a + i * lda;
+                Block<V, TA, F32>(transA, Math.Min(step, m - i), 0, packed.Panels, from, to, at, lda, packed, (F32*)(sums + ((long)part * m + i) * n), n, false, null, null);
+            }
+        });
+        for (var i = 0; i < (ldc == n ? 1 : m); i++)
+            cpu.AddRows<V>(c + i * ldc, sums + (long)i * n, (long)m * n, parts, ldc == n ? m * n : n);
+    }
+
     private static void Block<V, TA, TC>(
-        bool transA, int rows, int p0, int p1, int k, TA* a, nint lda, PackedB<V> packed, TC* c, nint ldc, bool accumulate, float* bias, TC* gelu)
+        bool transA, int rows, int p0, int p1, int from, int to, TA* a, nint lda, PackedB<V> packed, TC* c, nint ldc, bool accumulate, float* bias, TC* gelu)
         where V : struct, IVector<V>
         where TA : unmanaged, IElement<TA>
         where TC : unmanaged, IElement<TC>
@@ -57,10 +95,10 @@ internal static unsafe class Gemm
             columns = (int)ldc;
         }
         var pointers = stackalloc float*[MicroKernels.MaxRows];
-        var k0 = 0;
+        var k0 = from;
         do
         {
-            var kc = Math.Min(KBlock, k - k0);
+            var kc = Math.Min(KBlock, to - k0);
             nint stride = kc;
             if (transA) Transpose.Run(a + k0 * lda, lda, kc, rows, block, kc);
             else if (copyA)
@@ -82,15 +120,15 @@ internal static unsafe class Gemm
                     if (kc > 0)
                         MicroKernels.Rows<V>(
                             pointers, 1, 0, kc, panel, packed.Narrow(p), tiles + i * (nint)columns, columns, count, n,
-                            accumulate || k0 > 0, accumulate || k0 > 0 || bias == null ? null : bias + j);
+                            accumulate || k0 > from, accumulate || k0 > from || bias == null ? null : bias + j);
                     else if (!accumulate) FillRows(tiles + i * (nint)columns, columns, count, n, bias == null ? null : bias + j);
                 }
-                if (k0 + kc < k || (direct && gelu == null)) continue;
+                if (k0 + kc < to || (direct && gelu == null)) continue;
                 for (var i = 0; i < rows; i++)
                     Finish<V, TC>(c + i * ldc + j, gelu == null ? null : gelu + i * ldc + j, tiles + i * (nint)columns, n);
             }
             k0 += KBlock;
-        } while (k0 < k);
+        } while (k0 < to);
     }
 
     /// <summary>

@@ -13,6 +13,7 @@ internal sealed class ThreadTeam : IDisposable
     private readonly Thread[] _workers;
     private readonly SemaphoreSlim _wake = new(0);
     private readonly Lock _gate = new();
+    private readonly ulong[]? _allowed = CpuPlacement.Allowed();
     private volatile Job? _job;
     private int _sleepers;
     private volatile bool _stop;
@@ -39,7 +40,7 @@ internal sealed class ThreadTeam : IDisposable
             for (var i = 0; i < count; i++) body(i);
             return;
         }
-        var job = new Job(body, count);
+        var job = new Job(body, count, CpuPlacement.Current);
         _job = job;
         if (Volatile.Read(ref _sleepers) > 0) Wake(Math.Min(count - 1, Threads - 1));
         job.Take();
@@ -85,6 +86,7 @@ internal sealed class ThreadTeam : IDisposable
                 spins = 0;
             }
             last = job;
+            CpuPlacement.Avoid(job.Core, _allowed);
             job.Take();
         }
     }
@@ -100,10 +102,13 @@ internal sealed class ThreadTeam : IDisposable
         _wake.Dispose();
     }
 
-    private sealed class Job(Action<int> body, int count)
+    private sealed class Job(Action<int> body, int count, int core)
     {
         private int _next, _done;
         private Exception? _failure;
+
+        /// <summary>Where the launching thread runs; it takes tasks too.</summary>
+        public int Core => core;
 
         public bool Done => Volatile.Read(ref _done) >= count;
 

@@ -6,7 +6,7 @@ namespace Plip.Tests.Engine;
 public class MatMulTests
 {
     // m x n x k: tails of every kind, more than one K block (256), more than one row block, batches.
-    [Theory, OnEachDevice("1x1x1", "7x5x3", "8x32x16", "9x33x17", "70x49x40", "3x65x300")]
+    [Theory, OnEachDevice("1x1x1", "7x5x3", "8x32x16", "9x33x17", "70x49x40", "3x65x300", "70x40x700")]
     public void Matches_for_every_transposition(string device, int[] mnk)
     {
         using var d = Devices.Open(device);
