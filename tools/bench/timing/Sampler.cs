@@ -3,12 +3,12 @@ using System.Diagnostics;
 namespace Plip.Bench;
 
 /// <summary>
-/// Takes times. A sample repeats the work until it has run for 2 ms and begins with a run that does not count, so that threads
-/// are awake and the caches hold this side's data and not the other's.
+/// Takes times. A sample repeats the work until it has run for 2 ms and begins with 15 ms that do not count, so that threads
+/// are awake, the clock has risen again and the caches hold this side's data and not the other's.
 /// </summary>
 internal sealed class Sampler(int repeats)
 {
-    private const double LeastSeconds = 2e-3, WarmSeconds = 0.3, LongSeconds = 1.0, LeadInSeconds = 0.05;
+    private const double LeastSeconds = 2e-3, WarmSeconds = 0.3, LongSeconds = 1.0, LeadInSeconds = 0.015;
     private const int WarmRuns = 40; // the runtime replaces what it compiled in haste after 30 calls
 
     // LibTorch's OpenMP workers spin after a call before they sleep, and would take a core from ours.
@@ -59,8 +59,12 @@ internal sealed class Sampler(int repeats)
     private static double Sample(Timed work)
     {
         var (total, runs) = (0.0, 0);
-        var first = Once(work);
-        if (first > LeadInSeconds) return first; // a run this long is its own lead-in
+        for (var lead = 0.0; lead < LeadInSeconds;)
+        {
+            var once = Once(work);
+            lead += once;
+            if (once > 4 * LeadInSeconds) return once; // a run this long is its own lead-in
+        }
         while (total < LeastSeconds)
         {
             total += Once(work);
