@@ -51,8 +51,8 @@ internal static unsafe class Convolution<V, T>
     // A panel larger than this leaves L1 and crowds L2: take the filter rows one at a time and add.
     private const int PanelBytes = 128 * 1024;
 
-    // Filters up to this size have partial sums for each group of pictures; larger ones give tasks enough by themselves.
-    private const int SmallFilter = 1 << 17;
+    // Filters up to this size have partial sums for each group of pictures; larger ones are products of what they see with dy.
+    private const int SmallFilter = 1 << 18;
 
     public static void Forward(CpuDevice cpu, T* x, ConvShape s, T* w, float* bias, T* y)
     {
@@ -85,10 +85,14 @@ internal static unsafe class Convolution<V, T>
     public static void WeightGradient(CpuDevice cpu, T* x, ConvShape s, T* dy, float* dw)
     {
         var size = s.R * s.S * s.C * s.K;
-        // The cuts depend on sizes only.
-        if (s.IsPointwise && size > SmallFilter) Gemm.Run<V, T, T, F32>(cpu, true, false, s.C, s.K, s.Pixels, x, s.C, dy, s.K, (F32*)dw, s.K);
-        else if (size > SmallFilter || s.N == 1) LargeFilter(cpu, x, s, dy, dw);
-        else SmallFilters(cpu, x, s, dy, dw, size);
+        if (size <= SmallFilter && s.N > 1)
+        {
+            SmallFilters(cpu, x, s, dy, dw, size);
+            return;
+        }
+        using var upper = new PackedB<V>(cpu, s.Pixels, s.K).Fill(cpu, false, dy, s.K);
+        if (s.IsPointwise) Gemm.Run<V, Transposed<T>, F32>(cpu, s.C, s.K, s.Pixels, new(x, s.C), upper, (F32*)dw, s.K);
+        else Gemm.Run<V, FilterViews<T>, F32>(cpu, s.R * s.S * s.C, s.K, s.Pixels, new(x, s), upper, (F32*)dw, s.K);
     }
 
     /// <summary>One task a group of pictures, each with sums of its own: pictures are padded, and dy widened, in the task's memory.</summary>
@@ -114,23 +118,6 @@ internal static unsafe class Convolution<V, T>
             }
         });
         cpu.AddRows<V>(dw, sums, size, groups, size);
-    }
-
-    /// <summary>One task a filter row and panel of channels, over all pictures.</summary>
-    private static void LargeFilter(CpuDevice cpu, T* x, ConvShape s, T* dy, float* dw)
-    {
-        using var lower = PaddedPictures.Of<V, T>(cpu, x, s.N, s.H, s.W, s.C, -s.Padding, s.PaddedH, -s.Padding, s.PaddedW);
-        using var upper = PaddedPictures.Of<V, T>(cpu, dy, s.N, s.Ho, s.Wo, s.K, 0, s.Ho, 0, s.Wo);
-        float* px = lower.At, pdy = upper.At;
-        var (hp, wp) = (lower.H, lower.W);
-        var panels = (s.K + MicroKernels.Columns<V>() - 1) / MicroKernels.Columns<V>();
-        cpu.For(s.R * panels, task =>
-        {
-            var (r, p) = Math.DivRem(task, panels);
-            int j = p * MicroKernels.Columns<V>(), nj = Math.Min(MicroKernels.Columns<V>(), s.K - j);
-            for (var n = 0; n < s.N; n++)
-                Outer(px + ((nint)n * hp + r) * wp * s.C, (nint)wp * s.C, pdy + (nint)n * s.Ho * s.Wo * s.K + j, s, dw + (nint)r * s.S * s.C * s.K + j, nj, n > 0);
-        });
     }
 
     /// <summary>A filter row's gradient (S·C × up to a panel of K) from one padded picture.</summary>

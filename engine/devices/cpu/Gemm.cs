@@ -27,41 +27,45 @@ internal static unsafe class Gemm
         where TC : unmanaged, IElement<TC>
     {
         if (m == 0 || n == 0) return;
-        if (typeof(TC) == typeof(F32) && bias == null && gelu == null && !accumulate && k >= 2 * LongSum && Tasks<V>(m, n) < 8)
-        {
-            SplitSum<V, TA, TB>(cpu, transA, transB, m, n, k, a, lda, b, ldb, (float*)c, ldc);
-            return;
-        }
         using var packed = new PackedB<V>(cpu, k, n).Fill(cpu, transB, b, ldb);
+        if (transA) Run<V, Transposed<TA>, TC>(cpu, m, n, k, new(a, lda), packed, c, ldc, accumulate, bias, gelu);
+        else Run<V, InRows<V, TA>, TC>(cpu, m, n, k, new(a, lda), packed, c, ldc, accumulate, bias, gelu);
+    }
+
+    /// <summary>The same with B packed and A from anywhere.</summary>
+    public static void Run<V, TA, TC>(
+        CpuDevice cpu, int m, int n, int k, TA a, PackedB<V> packed, TC* c, nint ldc, bool accumulate = false, float* bias = null, TC* gelu = null)
+        where V : struct, IVector<V>
+        where TA : struct, IOperand
+        where TC : unmanaged, IElement<TC>
+    {
         var panels = packed.Panels;
-        // Short products are cut along N as well, so that a few rows still feed several threads.
         var rowBlock = TilesPerBlock * V.TileRows;
         var rowTasks = (m + rowBlock - 1) / rowBlock;
+        if (typeof(TC) == typeof(F32) && bias == null && gelu == null && !accumulate && k >= 2 * LongSum && rowTasks * panels < 8)
+        {
+            SplitSum(cpu, m, n, k, a, packed, (float*)c, ldc);
+            return;
+        }
+        // Short products are cut along N as well, so that a few rows still feed several threads.
         var columnTasks = rowTasks >= 8 ? 1 : Math.Min(panels, (8 + rowTasks - 1) / rowTasks);
         cpu.For(rowTasks * columnTasks, task =>
         {
             var (ri, ci) = (task / columnTasks, task % columnTasks);
             int i0 = ri * rowBlock, rows = Math.Min(m - i0, rowBlock);
             int p0 = panels * ci / columnTasks, p1 = panels * (ci + 1) / columnTasks;
-            var at = transA ? a + i0 : a + i0 * lda;
-            Block<V, TA, TC>(transA, rows, p0, p1, 0, k, at, lda, packed, c + i0 * ldc, ldc, accumulate, bias, gelu == null ? null : gelu + i0 * ldc);
+            Block<V, TA, TC>(a, i0, rows, p0, p1, 0, k, packed, c + i0 * ldc, ldc, accumulate, bias, gelu == null ? null : gelu + i0 * ldc);
         });
     }
-
-    private static int Tasks<V>(int m, int n) where V : struct, IVector<V> =>
-        ((m + TilesPerBlock * V.TileRows - 1) / (TilesPerBlock * V.TileRows)) * ((n + PackedB<V>.Columns - 1) / PackedB<V>.Columns);
 
     /// <summary>
     /// A small result of long sums (the gradient of a weight over a batch's tokens) gives no tasks by its tiles: the sum is cut
     /// instead, at places that depend on its length alone, and the parts are added in order.
     /// </summary>
-    private static void SplitSum<V, TA, TB>(
-        CpuDevice cpu, bool transA, bool transB, int m, int n, int k, TA* a, nint lda, TB* b, nint ldb, float* c, nint ldc)
+    private static void SplitSum<V, TA>(CpuDevice cpu, int m, int n, int k, TA a, PackedB<V> packed, float* c, nint ldc)
         where V : struct, IVector<V>
-        where TA : unmanaged, IElement<TA>
-        where TB : unmanaged, IElement<TB>
+        where TA : struct, IOperand
     {
-        using var packed = new PackedB<V>(cpu, k, n).Fill(cpu, transB, b, ldb);
         var parts = Math.Min(8, k / LongSum);
         using var partial = cpu.Scratch((long)parts * m * n);
         var sums = partial.At;
@@ -69,27 +73,24 @@ internal static unsafe class Gemm
         {
             int from = (int)((long)k * part / parts), to = (int)((long)k * (part + 1) / parts), step = TilesPerBlock * V.TileRows;
             for (var i = 0; i < m; i += step)
-            {
-                var at = transA ? a + i : a + i * lda;
-                Block<V, TA, F32>(transA, Math.Min(step, m - i), 0, packed.Panels, from, to, at, lda, packed, (F32*)(sums + ((long)part * m + i) * n), n, false, null, null);
-            }
+                Block<V, TA, F32>(a, i, Math.Min(step, m - i), 0, packed.Panels, from, to, packed, (F32*)(sums + ((long)part * m + i) * n), n, false, null, null);
         });
         for (var i = 0; i < (ldc == n ? 1 : m); i++)
             cpu.AddRows<V>(c + i * ldc, sums + (long)i * n, (long)m * n, parts, ldc == n ? m * n : n);
     }
 
     private static void Block<V, TA, TC>(
-        bool transA, int rows, int p0, int p1, int from, int to, TA* a, nint lda, PackedB<V> packed, TC* c, nint ldc, bool accumulate, float* bias, TC* gelu)
+        TA a, int i0, int rows, int p0, int p1, int from, int to, PackedB<V> packed, TC* c, nint ldc, bool accumulate, float* bias, TC* gelu)
         where V : struct, IVector<V>
-        where TA : unmanaged, IElement<TA>
+        where TA : struct, IOperand
         where TC : unmanaged, IElement<TC>
     {
         // Sums of a narrower C are kept in F32 until they are complete.
         var direct = typeof(TC) == typeof(F32);
         var columns = direct ? 0 : (p1 - p0) * PackedB<V>.Columns;
-        var copyA = transA || typeof(TA) != typeof(F32);
-        var memory = TaskMemory.Take((copyA ? (long)rows * KBlock : 0) + (long)rows * columns);
-        float* block = memory, sums = memory + (copyA ? (long)rows * KBlock : 0);
+        var copied = a.IsInPlace ? 0 : (long)rows * KBlock;
+        var memory = TaskMemory.Take(copied + (long)rows * columns);
+        var sums = memory + copied;
         if (direct)
         {
             sums = (float*)c + p0 * PackedB<V>.Columns;
@@ -100,15 +101,7 @@ internal static unsafe class Gemm
         do
         {
             var kc = Math.Min(KBlock, to - k0);
-            nint stride = kc;
-            if (transA) Transpose.Run(a + k0 * lda, lda, kc, rows, block, kc);
-            else if (copyA)
-                for (var i = 0; i < rows; i++) Rows.Widen<V, TA>(block + (nint)i * kc, a + i * lda + k0, kc);
-            else
-            {
-                block = (float*)a + k0;
-                stride = lda;
-            }
+            var block = a.Rows(i0, rows, k0, kc, memory, out var stride);
             for (var p = p0; p < p1; p++)
             {
                 int j = p * PackedB<V>.Columns, n = packed.Count(p);
