@@ -52,7 +52,10 @@ internal static unsafe class Convolution<V, T>
     private const int PanelBytes = 128 * 1024;
 
     // Filters up to this size have partial sums for each group of pictures; larger ones are products of what they see with dy.
-    private const int SmallFilter = 1 << 18;
+    private const int SmallFilter = 1 << 17;
+
+    // Lines shorter than this are transposed too slowly to be worth it.
+    private const int ShortLine = 6;
 
     public static void Forward(CpuDevice cpu, T* x, ConvShape s, T* w, float* bias, T* y)
     {
@@ -90,6 +93,11 @@ internal static unsafe class Convolution<V, T>
             SmallFilters(cpu, x, s, dy, dw, size);
             return;
         }
+        if (s.Wo < ShortLine && !s.IsPointwise)
+        {
+            SmallPictures(cpu, x, s, dy, dw);
+            return;
+        }
         using var upper = new PackedB<V>(cpu, s.Pixels, s.K).Fill(cpu, false, dy, s.K);
         if (s.IsPointwise) Gemm.Run<V, Transposed<T>, F32>(cpu, s.C, s.K, s.Pixels, new(x, s.C), upper, (F32*)dw, s.K);
         else Gemm.Run<V, FilterViews<T>, F32>(cpu, s.R * s.S * s.C, s.K, s.Pixels, new(x, s), upper, (F32*)dw, s.K);
@@ -118,6 +126,35 @@ internal static unsafe class Convolution<V, T>
             }
         });
         cpu.AddRows<V>(dw, sums, size, groups, size);
+    }
+
+    /// <summary>One task a filter row and panel of channels, whose sums stay in cache while all the pictures go by.</summary>
+    private static void SmallPictures(CpuDevice cpu, T* x, ConvShape s, T* dy, float* dw)
+    {
+        var source = new Pictures<V, T>(x, s.H, s.W, s.C, -s.Padding, -s.Padding, s.Stride, s.R, s.S);
+        long window = source.WindowFloats(s.Ho, s.Wo), upper = (long)s.Ho * s.Wo * s.K;
+        var widened = typeof(T) == typeof(F32) ? 0 : upper;
+        using var scratch = cpu.Scratch((window + widened) * s.N);
+        float* windows = scratch.At, dys = windows + window * s.N;
+        cpu.For(s.N, n =>
+        {
+            source.Window(n, 0, s.Ho, s.Wo, windows + n * window, out _);
+            if (typeof(T) != typeof(F32)) Rows.Widen<V, T>(dys + n * upper, dy + n * upper, upper);
+        });
+        if (typeof(T) == typeof(F32)) dys = (float*)dy;
+        var panels = (s.K + MicroKernels.Columns<V>() - 1) / MicroKernels.Columns<V>();
+        cpu.For(s.R * panels, task =>
+        {
+            var (r, p) = Math.DivRem(task, panels);
+            int j = p * MicroKernels.Columns<V>(), nj = Math.Min(MicroKernels.Columns<V>(), s.K - j);
+            for (var n = 0; n < s.N; n++)
+            {
+                // A window that may be read in place has not been copied.
+                var a = source.Window(n, 0, s.Ho, s.Wo, null, out var pitch);
+                if (a == null) a = windows + n * window;
+                Outer(a + r * pitch, pitch, dys + n * upper + j, s, dw + (nint)r * s.S * s.C * s.K + j, nj, n > 0);
+            }
+        });
     }
 
     /// <summary>A filter row's gradient (S·C × up to a panel of K) from one padded picture.</summary>

@@ -40,8 +40,8 @@ internal static unsafe class Gemm
         where TC : unmanaged, IElement<TC>
     {
         var panels = packed.Panels;
-        var rowBlock = TilesPerBlock * V.TileRows;
-        var rowTasks = (m + rowBlock - 1) / rowBlock;
+        var rowTasks = (m + TilesPerBlock * V.TileRows - 1) / (TilesPerBlock * V.TileRows);
+        var rowBlock = ((m + rowTasks - 1) / rowTasks + V.TileRows - 1) / V.TileRows * V.TileRows; // blocks of one size
         if (typeof(TC) == typeof(F32) && bias == null && gelu == null && !accumulate && k >= 2 * LongSum && rowTasks * panels < 8)
         {
             SplitSum(cpu, m, n, k, a, packed, (float*)c, ldc);
@@ -53,6 +53,7 @@ internal static unsafe class Gemm
         {
             var (ri, ci) = (task / columnTasks, task % columnTasks);
             int i0 = ri * rowBlock, rows = Math.Min(m - i0, rowBlock);
+            if (rows <= 0) return;
             int p0 = panels * ci / columnTasks, p1 = panels * (ci + 1) / columnTasks;
             Block<V, TA, TC>(a, i0, rows, p0, p1, 0, k, packed, c + i0 * ldc, ldc, accumulate, bias, gelu == null ? null : gelu + i0 * ldc);
         });

@@ -21,7 +21,7 @@ internal readonly unsafe struct Pictures<V, T>(T* x, int h, int w, int c, int to
     /// What output rows <paramref name="row"/> … of one picture read, in F32, zero outside the picture: where it lies if it may
     /// be read there, else a copy.
     /// </summary>
-    /// <param name="memory"><see cref="WindowFloats"/> of them.</param>
+    /// <param name="memory"><see cref="WindowFloats"/> of them; null for no copy, and null is what comes back then.</param>
     /// <param name="pitch">Floats from one row to the next.</param>
     public float* Window(int picture, int row, int rows, int cols, float* memory, out nint pitch)
     {
@@ -32,6 +32,7 @@ internal readonly unsafe struct Pictures<V, T>(T* x, int h, int w, int c, int to
             return (float*)x + (((nint)picture * h + y) * w + left) * c;
         }
         pitch = (nint)wide * c;
+        if (memory == null) return null;
         int begin = Math.Clamp(-left, 0, wide), end = Math.Clamp(w - left, begin, wide);
         var to = memory;
         for (var i = 0; i < high; i++, y++, to += pitch)

@@ -17,7 +17,8 @@ public class Conv2dTests
             [Input.Normal(new(s.N, s.H, s.W, s.C), 1), Input.Normal(new(s.R, s.S, s.C, s.K), 2), Input.Normal(new(s.K), 3)], 3e-5);
     }
 
-    [Theory, OnEachDevice("4x24x12x16x3x3x32x1x1", "2x16x8x64x1x1x48x1x0", "2x10x6x70x3x3x40x1x1", "3x9x9x130x3x3x20x1x1")]
+    [Theory, OnEachDevice("4x24x12x16x3x3x32x1x1", "2x16x8x64x1x1x48x1x0", "2x10x6x70x3x3x40x1x1", "3x9x9x130x3x3x20x1x1",
+        "2x4x3x128x3x3x128x1x1", "2x7x6x128x3x3x128x1x1", "1x13x14x130x3x3x120x2x1")]
     public void Matches_at_sizes_that_are_cut_into_blocks(string device, int[] q)
     {
         using var d = Devices.Open(device);
@@ -33,6 +34,35 @@ public class Conv2dTests
         var (dx, dw) = Backward(xd, wd, Array.ConvertAll(g, v => (double)v), s);
         Check.Close(dx, tx.Grad!.ToArray(), 2e-5, "data gradient");
         Check.Close(dw, tw.Grad!.ToArray(), 2e-5, "weight gradient");
+    }
+
+    /// <summary>A large filter's gradient from BF16 is, but for the order of its sums, F32's from the same numbers.</summary>
+    [Theory, OnEachDevice("2x4x3x128x3x3x128x1x1", "2x7x6x128x3x3x128x1x1")]
+    public void Large_filters_sum_BF16_in_F32(string device, int[] q)
+    {
+        using var d = Devices.Open(device);
+        var s = Geometry(q);
+        using var step = d.BeginStep();
+        var (x, w) = (Input.Normal(new(s.N, s.H, s.W, s.C), 1).BF16.ToTensor(d), Input.Normal(new(s.R, s.S, s.C, s.K), 2).BF16.ToTensor(d));
+        var wideX = Ops.Cast(x, DType.F32).Keep();
+        Ops.Sum(Ops.Cast(Ops.Conv2d(x, w, null, s.Stride, s.Padding), DType.F32)).Backward();
+        var expected = new double[w.Count];
+        var (xs, at) = (wideX.ToArray(), 0);
+        for (var r = 0; r < s.R; r++)
+            for (var q2 = 0; q2 < s.S; q2++)
+                for (var c = 0; c < s.C; c++, at += s.K)
+                {
+                    var sum = 0.0;
+                    for (var n = 0; n < s.N; n++)
+                        for (var i = 0; i < s.Ho; i++)
+                            for (var j = 0; j < s.Wo; j++)
+                            {
+                                var (h, v) = (i * s.Stride + r - s.Padding, j * s.Stride + q2 - s.Padding);
+                                if (h >= 0 && h < s.H && v >= 0 && v < s.W) sum += xs[((n * s.H + h) * s.W + v) * s.C + c];
+                            }
+                    expected.AsSpan(at, s.K).Fill(sum);
+                }
+        Check.Close(expected, w.Grad!.ToArray(), 2e-5, "weight gradient");
     }
 
     /// <summary>Pictures and filters stored as BF16: sums stay F32, so only the inputs' and the results' rounding is seen.</summary>
