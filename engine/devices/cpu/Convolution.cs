@@ -66,7 +66,8 @@ internal static unsafe class Convolution<V, T>
         }
         using var weights = new PackedB<V>(cpu, s.R * s.S * s.C, s.K).Fill(cpu, false, w, s.K);
         var source = new Pictures<V, T>(x, s.H, s.W, s.C, -s.Padding, -s.Padding, s.Stride, s.R, s.S);
-        Slide(cpu, source, weights, bias, new Slabs<V>(s.N, s.Ho, s.Wo), new Target(y, s.K, s.Ho, s.Wo, 0, 0, 1));
+        var plan = new TapPlan<V>(s.N, new(s.Ho, -s.Padding, s.Stride, s.R, s.H), new(s.Wo, -s.Padding, s.Stride, s.S, s.W), s.C, weights.Panels);
+        Slide(cpu, source, weights, bias, plan, new Target(y, s.K, s.Ho, s.Wo, 0, 0, 1));
     }
 
     public static void DataGradient(CpuDevice cpu, T* dy, ConvShape s, T* w, float* bias, T* dx)
@@ -167,58 +168,81 @@ internal static unsafe class Convolution<V, T>
                 sums + (nint)m * s.K, s.K, Math.Min(V.TileRows, run - m), nj, accumulate);
     }
 
-    /// <summary>The convolution proper.</summary>
-    private static void Slide(CpuDevice cpu, Pictures<V, T> source, PackedB<V> weights, float* bias, Slabs<V> slabs, Target target) =>
-        cpu.For(slabs.Count, task =>
+    /// <summary>The convolution proper: a task has the pixels of a slab, in the order of the taps they meet, and some panels of the weights.</summary>
+    private static void Slide(CpuDevice cpu, Pictures<V, T> source, PackedB<V> weights, float* bias, TapPlan<V> plan, Target target) =>
+        cpu.For(plan.Slabs.Count * plan.Parts, task =>
         {
-            var slab = slabs[task];
-            int wo = slabs.Wo, picture = slab.Rows * wo, count = slab.Pictures * picture;
-            var windowFloats = source.WindowFloats(slab.Rows, wo);
-            var plain = target.IsPlain;
-            var memory = TaskMemory.Take(windowFloats * slab.Pictures + (plain ? 0 : (long)count * target.K));
-            var rows = stackalloc float*[count + MicroKernels.MaxRows];
-            nint pitch = 0;
+            var (index, part) = Math.DivRem(task, plan.Parts);
+            var slab = plan.Slabs[index];
+            int cols = plan.Slabs.Wo, picture = slab.Rows * cols;
+            int from = weights.Panels * part / plan.Parts, to = weights.Panels * (part + 1) / plan.Parts;
+            var tiles = plan.Tiles(slab.Pictures, slab.Rows);
+            long windows = source.WindowFloats(slab.Rows, cols) * slab.Pictures, lists = TileList<V>.Floats(tiles);
+            var memory = TaskMemory.Take(lists + windows + (target.IsDirect ? 0 : (long)slab.Pictures * picture * target.K));
+            var list = new TileList<V>(memory, tiles);
+            var at = source.Windows(slab, cols, memory + lists, plan.Inside, out var pitch, out var next);
+            var sums = memory + lists + windows;
+            var x = new Grid(at, next, source.Stride * pitch, (nint)source.Stride * source.C);
+            var y = target.IsDirect ? target.Pixels(slab.Picture, slab.Row) : new Grid(sums, (nint)picture * target.K, (nint)cols * target.K, target.K);
+            list.Add(plan, slab.Pictures, slab.Rows, x, y, pitch, source.C);
+            Tiles(list, plan, slab.Pictures, slab.Rows, pitch, source.R, source.S, source.C, weights, from, to, bias);
+            if (target.IsDirect) return;
+            int j = from * PackedB<V>.Columns, columns = Math.Min(target.K, to * PackedB<V>.Columns) - j;
             for (var p = 0; p < slab.Pictures; p++)
-            {
-                var at = source.Window(slab.Picture + p, slab.Row, slab.Rows, wo, memory + p * windowFloats, out pitch);
-                source.Pixels(rows + p * picture, at, pitch, slab.Rows, wo);
-            }
-            // The last pixel is repeated to fill a tile.
-            for (var i = 0; i < MicroKernels.MaxRows; i++) rows[count + i] = rows[count - 1];
-            var first = (((long)slab.Picture * slabs.Ho) + slab.Row) * wo;
-            var sums = plain ? (float*)target.At + first * target.K : memory + windowFloats * slab.Pictures;
-            Tiles(rows, count, pitch, source.R, source.S * source.C, weights, bias, sums, target.K);
-            if (plain) return;
-            for (var p = 0; p < slab.Pictures; p++) target.Write(sums + (nint)p * picture * target.K, slab.Picture + p, slab.Row, slab.Rows, wo);
+                target.Write(sums + (nint)p * picture * target.K, slab.Picture + p, slab.Row, slab.Rows, cols, j, columns);
         });
 
-    private static void Tiles(float** rows, int count, nint pitch, int r, int run, PackedB<V> weights, float* bias, float* y, int k)
+    private static void Tiles(
+        TileList<V> list, TapPlan<V> plan, int pictures, int rows, nint pitch, int taps, int s, int c, PackedB<V> weights, int from, int to, float* bias)
     {
-        var byRow = r > 1 && (long)r * run * PackedB<V>.Columns * sizeof(float) > PanelBytes;
-        for (var p = 0; p < weights.Panels; p++)
+        var byRow = taps > 1 && (long)taps * s * c * PackedB<V>.Columns * sizeof(float) > PanelBytes;
+        for (var p = from; p < to; p++)
         {
-            int j = p * PackedB<V>.Columns, n = weights.Count(p), width = weights.Width(p);
-            var narrow = weights.Narrow(p);
             var panel = weights.Panel(p);
-            for (var f = 0; f < (byRow ? r : 1); f++)
+            for (var f = 0; f < (byRow ? taps : 1); f++)
             {
-                if (f > 0)
-                    for (var i = 0; i < count + MicroKernels.MaxRows; i++) rows[i] += pitch;
-                for (var i = 0; i < count; i += V.TileRows)
-                    MicroKernels.Rows<V>(
-                        rows + i, byRow ? 1 : r, pitch, run, panel + (nint)f * run * width, narrow,
-                        y + (nint)i * k + j, k, Math.Min(V.TileRows, count - i), n, f > 0, f > 0 || bias == null ? null : bias + j);
+                var tile = 0;
+                foreach (var row in plan.Rows)
+                    foreach (var col in plan.Cols)
+                    {
+                        var pixels = TapPlan<V>.Pixels(pictures, rows, row, col);
+                        var (first, segments) = byRow ? (f, 1) : (row.First, row.Last - row.First);
+                        if (first >= row.First && first < row.Last)
+                        {
+                            // Pointers are at the first row of taps, and moved on from row to row only where there are passes.
+                            int run = (col.Last - col.First) * c, width = weights.Width(p);
+                            Tiles(
+                                list, tile, pixels, (first - row.First) * pitch, segments, pitch, run, panel + ((nint)first * s + col.First) * c * width,
+                                (s * c - run) * (nint)width, weights.Narrow(p), p * PackedB<V>.Columns, weights.Count(p), first > row.First && byRow, bias);
+                        }
+                        tile += TileList<V>.Count(pixels);
+                    }
             }
-            if (!byRow) continue;
-            for (var i = 0; i < count + MicroKernels.MaxRows; i++) rows[i] -= (r - 1) * pitch;
+        }
+    }
+
+    /// <summary>One class of pixels against one panel.</summary>
+    private static void Tiles(
+        TileList<V> list, int tile, int pixels, nint offset, int segments, nint pitch, int run, float* panel, nint skip, bool narrow,
+        int j, int n, bool accumulate, float* bias)
+    {
+        var a = stackalloc float*[MicroKernels.MaxRows];
+        bias = accumulate || bias == null ? null : bias + j;
+        for (var i = 0; i < pixels; i += V.TileRows, tile++)
+        {
+            float** x = list.From(tile), y = list.To(tile);
+            for (var m = 0; m < V.TileRows; m++) a[m] = x[m] + offset;
+            var (count, ldc) = (Math.Min(V.TileRows, pixels - i), list.Spacing(tile));
+            if (ldc != 0) MicroKernels.Rows<V>(a, segments, pitch, run, panel, narrow, y[0] + j, ldc, count, n, accumulate, bias, skip);
+            else MicroKernels.RowsScattered<V>(a, segments, pitch, run, panel, narrow, y, j, count, n, accumulate, bias, skip);
         }
     }
 
     private static void Phase(CpuDevice cpu, T* dy, ConvShape s, T* w, float* bias, PhaseTaps rows, PhaseTaps cols, Target dx)
     {
-        var slabs = new Slabs<V>(s.N, rows.Outputs, cols.Outputs);
         if (rows.Count == 0 || cols.Count == 0)
         {
+            var slabs = new Slabs<V>(s.N, rows.Outputs, cols.Outputs);
             // Pixels that no filter tap reaches hold the bias alone.
             cpu.For(slabs.Count, task =>
             {
@@ -226,7 +250,7 @@ internal static unsafe class Convolution<V, T>
                 var count = slab.Rows * slabs.Wo;
                 var sums = TaskMemory.Take((long)count * s.C);
                 Gemm.FillRows(sums, s.C, count, s.C, bias);
-                for (var p = 0; p < slab.Pictures; p++) dx.Write(sums, slab.Picture + p, slab.Row, slab.Rows, slabs.Wo);
+                for (var p = 0; p < slab.Pictures; p++) dx.Write(sums, slab.Picture + p, slab.Row, slab.Rows, slabs.Wo, 0, s.C);
             });
             return;
         }
@@ -240,34 +264,39 @@ internal static unsafe class Convolution<V, T>
             PackedB<V>.PackTransposed(filter, s.K, s.K, weights.Panel(p) + (nint)tap * s.K * width, width, weights.Count(p));
         });
         var source = new Pictures<V, T>(dy, s.Ho, s.Wo, s.K, rows.First, cols.First, 1, rows.Count, cols.Count);
-        Slide(cpu, source, weights, bias, slabs, dx);
+        var plan = new TapPlan<V>(s.N, new(rows.Outputs, rows.First, 1, rows.Count, s.Ho), new(cols.Outputs, cols.First, 1, cols.Count, s.Wo), s.K, weights.Panels);
+        Slide(cpu, source, weights, bias, plan, dx);
     }
 
     /// <summary>Where results go: pictures (h, w, k) of which every stride-th pixel is written, from one of the stride² phases on.</summary>
     private readonly struct Target(T* at, int k, int h, int w, int phaseRow, int phaseCol, int stride)
     {
-        public T* At => at;
-
         public int K => k;
 
-        /// <summary>True where sums may be written as they are: every pixel, in F32.</summary>
-        public bool IsPlain => stride == 1 && typeof(T) == typeof(F32);
+        /// <summary>True where sums may be written as they are.</summary>
+        public bool IsDirect => typeof(T) == typeof(F32);
 
-        /// <summary>Writes some rows of outputs of one picture.</summary>
-        public void Write(float* sums, int picture, int row, int rows, int cols)
+        /// <summary>Where the outputs from some row on lie, if they are F32.</summary>
+        public Grid Pixels(int picture, int row) =>
+            new((float*)Row(picture, row), (nint)h * w * k, (nint)stride * w * k, (nint)stride * k);
+
+        /// <summary>Writes some rows of outputs of one picture: all their channels, or <paramref name="n"/> from <paramref name="channel"/> on.</summary>
+        public void Write(float* sums, int picture, int row, int rows, int cols, int channel, int n)
         {
             for (var i = 0; i < rows; i++)
             {
-                T* to = at + (((nint)picture * h + phaseRow + (row + i) * stride) * w + phaseCol) * k;
-                if (stride == 1)
+                T* to = Row(picture, row + i);
+                if (stride == 1 && n == k)
                 {
                     Rows.Round<V, T>(to, sums, (long)cols * k);
                     sums += (nint)cols * k;
                     continue;
                 }
-                for (var j = 0; j < cols; j++, sums += k, to += (nint)stride * k) Loop.Run<V, Rounding>(new Rounding(to, sums), 0, k);
+                for (var j = 0; j < cols; j++, sums += k, to += (nint)stride * k) Loop.Run<V, Rounding>(new Rounding(to + channel, sums + channel), 0, n);
             }
         }
+
+        private T* Row(int picture, int row) => at + (((nint)picture * h + phaseRow + row * stride) * w + phaseCol) * k;
 
         private readonly struct Rounding(T* to, float* sums) : ILoop
         {

@@ -26,10 +26,11 @@ internal static unsafe class MicroKernels
     /// <param name="c">The tile's corner, <paramref name="ldc"/> floats between rows.</param>
     /// <param name="accumulate">Add to what C holds.</param>
     /// <param name="bias">Added to every row, or null; not together with <paramref name="accumulate"/>. Read to a whole tile's width.</param>
+    /// <param name="skip">Floats of B between two segments: the taps of a filter that fall outside the picture.</param>
     [SkipLocalsInit]
     public static void Rows<V>(
         float** a, nint segments, nint segmentStride, nint length, float* b, bool narrow,
-        float* c, nint ldc, int rows, int n, bool accumulate, float* bias) where V : struct, IVector<V>
+        float* c, nint ldc, int rows, int n, bool accumulate, float* bias, nint skip = 0) where V : struct, IVector<V>
     {
         var width = narrow ? V.Count : 2 * V.Count;
         if (rows == V.TileRows && n == width)
@@ -37,14 +38,27 @@ internal static unsafe class MicroKernels
             // Sums start from what is added: C's rows, the bias (a row that repeats), or nothing.
             var from = accumulate ? c : bias;
             var stride = accumulate ? ldc : 0;
-            if (narrow) Rows<V, One>(a, segments, segmentStride, length, b, c, ldc, from, stride);
-            else Rows<V, Two>(a, segments, segmentStride, length, b, c, ldc, from, stride);
+            if (narrow) Rows<V, One>(a, segments, segmentStride, length, b, skip, c, ldc, from, stride);
+            else Rows<V, Two>(a, segments, segmentStride, length, b, skip, c, ldc, from, stride);
             return;
         }
         var edge = stackalloc float[V.TileRows * 2 * V.Count];
-        if (narrow) Rows<V, One>(a, segments, segmentStride, length, b, edge, width, bias, 0);
-        else Rows<V, Two>(a, segments, segmentStride, length, b, edge, width, bias, 0);
+        if (narrow) Rows<V, One>(a, segments, segmentStride, length, b, skip, edge, width, bias, 0);
+        else Rows<V, Two>(a, segments, segmentStride, length, b, skip, edge, width, bias, 0);
         StoreEdge<V>(edge, width, c, ldc, rows, n, accumulate);
+    }
+
+    /// <summary>The same for rows of C that lie anywhere: row i at <c>c[i] + column</c>.</summary>
+    [SkipLocalsInit]
+    public static void RowsScattered<V>(
+        float** a, nint segments, nint segmentStride, nint length, float* b, bool narrow,
+        float** c, nint column, int rows, int n, bool accumulate, float* bias, nint skip) where V : struct, IVector<V>
+    {
+        var width = narrow ? V.Count : 2 * V.Count;
+        var tile = stackalloc float[V.TileRows * 2 * V.Count];
+        if (narrow) Rows<V, One>(a, segments, segmentStride, length, b, skip, tile, width, bias, 0);
+        else Rows<V, Two>(a, segments, segmentStride, length, b, skip, tile, width, bias, 0);
+        for (var i = 0; i < rows; i++) StoreEdge<V>(tile + i * width, width, c[i] + column, 0, 1, n, accumulate);
     }
 
     /// <summary>
@@ -82,7 +96,7 @@ internal static unsafe class MicroKernels
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Rows<V, W>(float** a, nint segments, nint segmentStride, nint length, float* b, float* c, nint ldc, float* from, nint fromStride)
+    private static void Rows<V, W>(float** a, nint segments, nint segmentStride, nint length, float* b, nint skip, float* c, nint ldc, float* from, nint fromStride)
         where V : struct, IVector<V>
         where W : struct, IWidth
     {
@@ -141,6 +155,7 @@ internal static unsafe class MicroKernels
                 b += W.IsTwo ? 2 * V.Count : V.Count;
             } while (++k != end);
             start += segmentStride;
+            b += skip;
         } while (--segments != 0);
         Store<V, W>(c + 0 * ldc, c0a, c0b);
         Store<V, W>(c + 1 * ldc, c1a, c1b);

@@ -14,6 +14,8 @@ internal readonly unsafe struct Pictures<V, T>(T* x, int h, int w, int c, int to
 
     public int S => s;
 
+    public int Stride => stride;
+
     /// <summary>Memory for the window of so many outputs.</summary>
     public long WindowFloats(int rows, int cols) => (long)((rows - 1) * stride + r) * ((cols - 1) * stride + s) * c;
 
@@ -49,15 +51,24 @@ internal readonly unsafe struct Pictures<V, T>(T* x, int h, int w, int c, int to
         return memory;
     }
 
-    /// <summary>Where in a window each output pixel's own begins.</summary>
-    public void Pixels(float** pixels, float* window, nint pitch, int rows, int cols)
+    /// <summary>The windows of a slab's pictures, one after another. Where no tap outside a picture is read it need not be there.</summary>
+    /// <param name="memory"><see cref="WindowFloats"/> for each picture.</param>
+    /// <param name="inside">Only what is inside the pictures will be read.</param>
+    /// <param name="pitch">Floats from one row to the next.</param>
+    /// <param name="next">Floats from one picture to the next.</param>
+    public float* Windows((int Picture, int Pictures, int Row, int Rows) slab, int cols, float* memory, bool inside, out nint pitch, out nint next)
     {
-        nint step = (nint)stride * c;
-        for (var i = 0; i < rows; i++)
+        if (inside && typeof(T) == typeof(F32))
         {
-            var at = window + i * stride * pitch;
-            for (var j = 0; j < cols; j++, at += step) *pixels++ = at;
+            pitch = (nint)w * c;
+            next = h * pitch;
+            return (float*)x + slab.Picture * next + (slab.Row * stride + top) * pitch + (nint)left * c;
         }
+        next = (nint)WindowFloats(slab.Rows, cols);
+        var first = Window(slab.Picture, slab.Row, slab.Rows, cols, memory, out pitch);
+        for (var p = 1; p < slab.Pictures; p++) Window(slab.Picture + p, slab.Row, slab.Rows, cols, memory + p * next, out pitch);
+        if (first != memory) next = h * pitch;
+        return first;
     }
 }
 
@@ -80,9 +91,18 @@ internal readonly struct Slabs<V> where V : struct, IVector<V>
         _pictures = _bands == 1 ? Math.Max(1, grain / (ho * wo)) : 1;
     }
 
+    /// <summary>Tasks of so many whole pictures.</summary>
+    public Slabs(int n, int ho, int wo, int pictures) => (_n, Ho, Wo, _bands, _pictures) = (n, ho, wo, 1, pictures);
+
     public int Ho { get; }
 
     public int Wo { get; }
+
+    /// <summary>True where a task takes whole pictures.</summary>
+    public bool IsWhole => _bands == 1;
+
+    /// <summary>Pictures a task; the last one may have fewer.</summary>
+    public int Pictures => _pictures;
 
     public int Count => (_n + _pictures - 1) / _pictures * _bands;
 

@@ -17,7 +17,21 @@ public class Conv2dTests
             [Input.Normal(new(s.N, s.H, s.W, s.C), 1), Input.Normal(new(s.R, s.S, s.C, s.K), 2), Input.Normal(new(s.K), 3)], 3e-5);
     }
 
+    // Small maps, of which only the taps inside are multiplied: one pixel, one row, filters larger than the map, outputs that no
+    // tap reaches, pictures enough to fill tiles and a remainder, strides with padding.
+    [Theory, OnEachDevice(
+        "3x1x1x3x3x3x4x1x1", "9x2x2x2x3x3x3x1x1", "2x1x5x3x3x3x2x1x1", "2x5x1x3x3x3x2x1x1", "3x2x3x2x5x5x3x1x2", "2x2x2x2x3x3x2x1x2",
+        "2x1x1x2x1x1x3x1x1", "5x4x3x2x3x3x3x2x1", "3x3x4x2x5x3x2x2x2", "2x3x3x1x4x4x2x1x2")]
+    public void Matches_where_taps_fall_outside_the_picture(string device, int[] q)
+    {
+        using var d = Devices.Open(device);
+        var s = Geometry(q);
+        Check.Op(d, t => Ops.Conv2d(t[0], t[1], t[2], s.Stride, s.Padding), v => Forward(v[0], v[1], v[2], s),
+            [Input.Normal(new(s.N, s.H, s.W, s.C), 1), Input.Normal(new(s.R, s.S, s.C, s.K), 2), Input.Normal(new(s.K), 3)], 3e-5);
+    }
+
     [Theory, OnEachDevice("4x24x12x16x3x3x32x1x1", "2x16x8x64x1x1x48x1x0", "2x10x6x70x3x3x40x1x1", "3x9x9x130x3x3x20x1x1",
+        "19x6x3x24x3x3x70x1x1", "17x6x3x40x3x3x34x2x1", "2x8x4x128x3x3x40x1x1", "9x3x2x16x5x5x20x1x2",
         "2x4x3x128x3x3x128x1x1", "2x7x6x128x3x3x128x1x1", "1x13x14x130x3x3x120x2x1")]
     public void Matches_at_sizes_that_are_cut_into_blocks(string device, int[] q)
     {
@@ -66,7 +80,7 @@ public class Conv2dTests
     }
 
     /// <summary>Pictures and filters stored as BF16: sums stay F32, so only the inputs' and the results' rounding is seen.</summary>
-    [Theory, OnEachDevice("2x5x4x3x3x3x5x1x1", "2x7x6x3x3x3x4x2x1", "1x4x4x2x1x1x3x1x0", "1x6x5x2x3x2x17x1x0")]
+    [Theory, OnEachDevice("2x5x4x3x3x3x5x1x1", "2x7x6x3x3x3x4x2x1", "1x4x4x2x1x1x3x1x0", "1x6x5x2x3x2x17x1x0", "9x3x2x2x3x3x3x1x1")]
     public void Matches_in_BF16(string device, int[] q)
     {
         using var d = Devices.Open(device);
