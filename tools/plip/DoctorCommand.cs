@@ -24,7 +24,7 @@ internal static class DoctorCommand
         Line(o, "system", $"{RuntimeInformation.OSDescription.Trim()}, {RuntimeInformation.OSArchitecture}");
         Line(o, ".NET", RuntimeInformation.FrameworkDescription);
         Line(o, "memory", string.Create(CultureInfo.InvariantCulture, $"{memory:0.0} GiB"));
-        Line(o, "cpu", $"{Environment.ProcessorCount} cores, {device.Threads} threads used (PLIP_THREADS sets them), {MachineInfo.VectorBits}-bit vectors");
+        Line(o, "cpu", $"{Environment.ProcessorCount} cores, {device.Threads} threads used (PLIP_THREADS sets them), {device.VectorBits}-bit vectors (PLIP_VECTOR_BITS: 512, 256 or 128)");
         Line(o, "gpu", "no CUDA device in this version");
         Line(o, "configs", string.Join(", ", ConfigFile.BuiltIn));
         var sound = Check(o, "tensor engine", () => Arithmetic(device)) & Check(o, "picture codec", Codec);
