@@ -82,6 +82,7 @@ internal sealed class TapPlan<V> where V : struct, IVector<V>
     private void Cut(int n, TapAxis rows, TapAxis cols, int mostPixels, int panels)
     {
         int pixels = rows.Outputs * cols.Outputs, tasks = Math.Min(Tasks, Slabs.Count * panels);
+        if (pixels > mostPixels) return;
         var best = Cost(n, 1, Rows, Cols) * 15 / 16;
         if (Slabs.IsWhole) best = Math.Min(best, Cost(n, Slabs.Pictures, Rows, Cols) * 15 / 16);
         for (var axes = 1; axes < 4; axes++)
