@@ -231,10 +231,14 @@ internal static unsafe class Convolution<V, T>
         for (var i = 0; i < pixels; i += V.TileRows, tile++)
         {
             float** x = list.From(tile), y = list.To(tile);
-            for (var m = 0; m < V.TileRows; m++) a[m] = x[m] + offset;
+            if (offset != 0)
+            {
+                for (var m = 0; m < V.TileRows; m++) a[m] = x[m] + offset;
+                x = a;
+            }
             var (count, ldc) = (Math.Min(V.TileRows, pixels - i), list.Spacing(tile));
-            if (ldc != 0) MicroKernels.Rows<V>(a, segments, pitch, run, panel, narrow, y[0] + j, ldc, count, n, accumulate, bias, skip);
-            else MicroKernels.RowsScattered<V>(a, segments, pitch, run, panel, narrow, y, j, count, n, accumulate, bias, skip);
+            if (ldc != 0) MicroKernels.Rows<V>(x, segments, pitch, run, panel, narrow, y[0] + j, ldc, count, n, accumulate, bias, skip);
+            else MicroKernels.RowsScattered<V>(x, segments, pitch, run, panel, narrow, y, j, count, n, accumulate, bias, skip);
         }
     }
 

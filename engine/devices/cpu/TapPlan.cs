@@ -78,12 +78,13 @@ internal sealed class TapPlan<V> where V : struct, IVector<V>
         return tiles;
     }
 
-    /// <summary>Takes the classes and pictures a task with the fewest multiplications, if they save a thirty-second of them.</summary>
+    /// <summary>Takes the classes and pictures a task with the fewest multiplications, if they save a sixteenth of them: finding them costs some.</summary>
     private void Cut(int n, TapAxis rows, TapAxis cols, int mostPixels, int panels)
     {
         int pixels = rows.Outputs * cols.Outputs, tasks = Math.Min(Tasks, Slabs.Count * panels);
-        var best = Cost(n, 1, Rows, Cols) * 31 / 32;
-        if (Slabs.IsWhole) best = Math.Min(best, Cost(n, Slabs.Pictures, Rows, Cols) * 31 / 32);
+        if (pixels > mostPixels) return;
+        var best = Cost(n, 1, Rows, Cols) * 15 / 16;
+        if (Slabs.IsWhole) best = Math.Min(best, Cost(n, Slabs.Pictures, Rows, Cols) * 15 / 16);
         for (var axes = 1; axes < 4; axes++)
         {
             var r = rows.Runs((axes & 1) != 0, out var rowsInside);

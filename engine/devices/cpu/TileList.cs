@@ -30,7 +30,7 @@ internal readonly unsafe struct TileList<V>(float* memory, int tiles) where V : 
     /// <summary>The pixels' first taps inside their pictures.</summary>
     public float** From(int tile) => _from + tile * V.TileRows;
 
-    /// <summary>Where results go.</summary>
+    /// <summary>Where results go; only the first is known where a tile's are evenly spaced.</summary>
     public float** To(int tile) => _to + tile * V.TileRows;
 
     /// <summary>Floats from each result of a tile to the next, or 0 where that differs.</summary>
@@ -50,8 +50,15 @@ internal readonly unsafe struct TileList<V>(float* memory, int tiles) where V : 
                 var pixels = TapPlan<V>.Pixels(pictures, rows, row, col);
                 var end = Math.Min(row.End, rows);
                 Points(From(tile), x.At + row.First * pitch + (nint)col.First * c, x, pictures, row.Begin, end, col);
-                Points(To(tile), y.At, y, pictures, row.Begin, end, col);
-                for (var left = pixels; left > 0; left -= V.TileRows, tile++) _spacing[tile] = Spacing(To(tile), Math.Min(left, V.TileRows), y.Col);
+                // Where results lie one after another it is enough to know the first of each tile.
+                var dense = (col.End - col.Begin) * y.Col == y.Row && (pictures == 1 || (end - row.Begin) * y.Row == y.Picture);
+                var first = y.At + row.Begin * y.Row + col.Begin * y.Col;
+                if (!dense) Points(To(tile), y.At, y, pictures, row.Begin, end, col);
+                for (var i = 0; i < pixels; i += V.TileRows, tile++)
+                {
+                    if (dense) *To(tile) = first + i * y.Col;
+                    _spacing[tile] = dense ? y.Col : Spacing(To(tile), Math.Min(pixels - i, V.TileRows), y.Col);
+                }
             }
     }
 
@@ -61,8 +68,8 @@ internal readonly unsafe struct TileList<V>(float* memory, int tiles) where V : 
         for (var p = 0; p < pictures; p++)
             for (var i = row; i < end; i++)
             {
-                var at = origin + p * grid.Picture + i * grid.Row;
-                for (nint j = col.Begin; j < col.End; j++) to[count++] = at + j * grid.Col;
+                var at = origin + p * grid.Picture + i * grid.Row + col.Begin * grid.Col;
+                for (var j = col.Begin; j < col.End; j++, at += grid.Col) to[count++] = at;
             }
         for (; count % V.TileRows != 0; count++) to[count] = to[count - 1];
     }
