@@ -7,6 +7,7 @@ namespace Plip.Engine;
 /// contiguous, so an output pixel is R such runs against a packed panel of weights (<see cref="MicroKernels.Rows{V}"/>), and
 /// the gradient of the weights is a sum of outer products over pixels (<see cref="MicroKernels.Outer{V}"/>). Each task pads
 /// the part it reads in memory of its own, which is in its cache then: a padded copy of all pictures cost a sixth of the time.
+/// In small pictures taps that fall on padding are left out, and nothing is padded (<see cref="TapPlan{V}"/>).
 /// The data gradient at stride s is s² convolutions of stride 1, one for each phase of the output; a transposed
 /// convolution is that same thing run forward. 1×1 filters at stride 1 are plain products.
 /// </summary>
