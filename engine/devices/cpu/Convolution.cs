@@ -55,8 +55,9 @@ internal static unsafe class Convolution<V, T>
     // Filters up to this size have partial sums for each group of pictures; larger ones are products of what they see with dy.
     private const int SmallFilter = 1 << 17;
 
-    // Lines shorter than this are transposed too slowly to be worth it.
-    private const int ShortLine = 6;
+    // Lines shorter than this are transposed too slowly to be worth it; and with fewer channels than these a walk from pixel
+    // to pixel still finds its way through the caches (from a page on, every step falls into the same few lines).
+    private const int ShortLine = 6, ManyChannels = 1024;
 
     public static void Forward(CpuDevice cpu, T* x, ConvShape s, T* w, float* bias, T* y)
     {
@@ -95,7 +96,7 @@ internal static unsafe class Convolution<V, T>
             SmallFilters(cpu, x, s, dy, dw, size);
             return;
         }
-        if (s.Wo < ShortLine && !s.IsPointwise)
+        if (!s.IsPointwise && (s.Wo < ShortLine || s.K < ManyChannels))
         {
             SmallPictures(cpu, x, s, dy, dw);
             return;
