@@ -22,9 +22,10 @@ internal static class Torch
     /// <param name="tolerance">Of the output, relative to its largest magnitude.</param>
     /// <param name="gradient">Of the gradients, each relative to its largest magnitude.</param>
     /// <param name="floor">The least that a gradient's tolerance is relative to; what flows in is of size 1.</param>
+    /// <param name="least">The least that the output's tolerance is relative to, where the output is a small difference of larger numbers.</param>
     public static void Same(
         Func<Tensor[], Tensor> op, Func<torch.Tensor[], torch.Tensor> peer, (float[] Values, int[] Shape)[] inputs,
-        double tolerance = Output, double gradient = Gradient, double floor = 1e-12)
+        double tolerance = Output, double gradient = Gradient, double floor = 1e-12, double least = 1e-12)
     {
         using var device = new CpuDevice();
         using var step = device.BeginStep();
@@ -34,7 +35,7 @@ internal static class Torch
         var y = op(ours).Keep();
         var t = peer(theirs);
         Assert.Equal(t.shape, y.Shape.ToArray().Select(d => (long)d));
-        Close(t, y, tolerance, "forward");
+        Close(t, y, tolerance, "forward", least);
         Backward(y, t);
         for (var k = 0; k < ours.Length; k++)
         {
