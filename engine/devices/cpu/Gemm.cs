@@ -20,7 +20,7 @@ internal static unsafe class Gemm
     private const int LongSum = 256;
 
     /// <summary>C (m×n) = op(A)·op(B), plus the bias row when given, or added to C when <paramref name="accumulate"/> (F32 only).</summary>
-    /// <param name="gelu">Where GELU of the result goes as well (m×n, as C lies), or null.</param>
+    /// <param name="gelu">Where GELU of the result goes as well (m×n, as C lies; C itself to keep nothing else), or null.</param>
     public static void Run<V, TA, TB, TC>(
         CpuDevice cpu, bool transA, bool transB, int m, int n, int k,
         TA* a, nint lda, TB* b, nint ldb, TC* c, nint ldc, bool accumulate = false, float* bias = null, TC* gelu = null)
@@ -170,10 +170,10 @@ internal static unsafe class Gemm
                         for (var r = 0; r < V.TileRows; r++) pointers[r] = block + (i + Math.Min(r, height - 1)) * stride;
                         MicroKernels.Rows<V>(pointers, 1, 0, kc, panel, narrow, corner, columns, height, count, add, start);
                     }
+                    if (k0 + kc < to || (direct && gelu == null)) continue;
+                    for (var r = 0; r < height; r++)
+                        Finish<V, TC>(c + (i + r) * ldc + j, gelu == null ? null : gelu + (i + r) * ldc + j, corner + r * (nint)columns, count);
                 }
-                if (k0 + kc < to || (direct && gelu == null)) continue;
-                for (var i = 0; i < rows; i++)
-                    Finish<V, TC>(c + i * ldc + j, gelu == null ? null : gelu + i * ldc + j, target + i * (nint)columns, count);
             }
             k0 += KBlock;
         } while (k0 < to);
