@@ -151,7 +151,7 @@ internal static unsafe class Gemm
                 var start = add || bias == null ? null : bias + j;
                 for (int i = 0, tile = 0; tile < tiles; i += V.TileRows, tile++)
                 {
-                    b.Prefetch(nextP, nextK, nextCount, tile, tiles);
+                    var ahead = b.Ahead(nextP, nextK, nextCount, tile, tiles);
                     int height = Math.Min(V.TileRows, rows - i);
                     var corner = target + i * (nint)columns;
                     if (kc == 0)
@@ -168,7 +168,8 @@ internal static unsafe class Gemm
                     else
                     {
                         for (var r = 0; r < V.TileRows; r++) pointers[r] = block + (i + Math.Min(r, height - 1)) * stride;
-                        MicroKernels.Rows<V>(pointers, 1, 0, kc, panel, narrow, corner, columns, height, count, add, start);
+                        if (b.ArePacked) MicroKernels.Rows<V>(pointers, 1, 0, kc, panel, narrow, corner, columns, height, count, add, start);
+                        else MicroKernels.RowsAhead<V>(pointers, kc, panel, narrow, corner, columns, height, count, add, start, &ahead);
                     }
                     if (k0 + kc < to || (direct && gelu == null)) continue;
                     for (var r = 0; r < height; r++)

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace Plip.Engine;
 
@@ -13,8 +12,8 @@ internal unsafe interface IPanels<V> where V : struct, IVector<V>
     /// <param name="memory">kc rows of a panel's width for a copy.</param>
     float* Panel(int p, int k0, int kc, float* memory);
 
-    /// <summary>Asks for a part of what <see cref="Panel"/> will read; a hint.</summary>
-    void Prefetch(int p, int k0, int kc, int part, int parts);
+    /// <summary>The part of <see cref="Panel"/>'s source to be asked for while a tile is multiplied.</summary>
+    Ahead Ahead(int p, int k0, int kc, int part, int parts);
 }
 
 /// <summary>Panels packed beforehand, for all tasks.</summary>
@@ -24,9 +23,7 @@ internal readonly unsafe struct SharedPanels<V>(PackedB<V> packed) : IPanels<V> 
 
     public float* Panel(int p, int k0, int kc, float* memory) => packed.Panel(p) + (nint)k0 * packed.Width(p);
 
-    public void Prefetch(int p, int k0, int kc, int part, int parts)
-    {
-    }
+    public Ahead Ahead(int p, int k0, int kc, int part, int parts) => default;
 }
 
 /// <summary>
@@ -47,19 +44,15 @@ internal readonly unsafe struct TaskPanels<V, T>(T* b, nint ldb, bool trans, int
         return memory;
     }
 
-    public void Prefetch(int p, int k0, int kc, int part, int parts)
+    public Ahead Ahead(int p, int k0, int kc, int part, int parts)
     {
         var j = p * PackedB<V>.Columns;
-        if (!Sse.IsSupported || j >= n) return;
-        int count = Math.Min(PackedB<V>.Columns, n - j), from = (int)((long)kc * part / parts), to = (int)((long)kc * (part + 1) / parts);
-        if (trans) Prefetch(b + j * ldb + k0 + from, ldb, count, to - from);
-        else Prefetch(b + (k0 + from) * ldb + j, ldb, to - from, count);
-    }
-
-    private static void Prefetch(T* at, nint stride, int rows, int cols)
-    {
-        for (var i = 0; i < rows; i++, at += stride)
-            for (byte* line = (byte*)at, end = (byte*)(at + cols); line < end; line += 64) Sse.Prefetch1(line);
+        if (j >= n) return default;
+        int count = Math.Min(PackedB<V>.Columns, n - j), length = trans ? count : kc;
+        int from = (int)((long)length * part / parts), rows = (int)((long)length * (part + 1) / parts) - from;
+        return trans
+            ? Engine.Ahead.ByColumns(b + (j + from) * ldb + k0, ldb, rows, kc)
+            : Engine.Ahead.ByRows(b + (k0 + from) * ldb + j, ldb, rows, count);
     }
 }
 
