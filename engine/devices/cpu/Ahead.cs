@@ -41,6 +41,17 @@ internal unsafe struct Ahead
         return new() { _at = (byte*)at, _stride = stride * sizeof(T), _rows = rows, _lines = lines, _advance = lines * Line };
     }
 
+    /// <summary>
+    /// Asks for rows that will be written, while what goes there is still computed: a store to a line that is not in L1 waits
+    /// for it, and only so many can wait.
+    /// </summary>
+    public static void Target<T>(T* at, nint stride, int rows, int cols) where T : unmanaged
+    {
+        if (!Sse.IsSupported) return;
+        for (var i = 0; i < rows; i++, at += stride)
+            for (byte* line = (byte*)at, end = (byte*)(at + cols); line < end; line += Line) Sse.Prefetch0(line);
+    }
+
     /// <summary>Asks for the next part.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Step()

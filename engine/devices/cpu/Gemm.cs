@@ -64,7 +64,7 @@ internal static unsafe class Gemm
             if (rows <= 0) return;
             int p0 = panels * ci / columnTasks, p1 = panels * (ci + 1) / columnTasks;
             Block<V, TA, SharedPanels<V>, TC>(
-                a, new(packed), i0, rows, n, p0, p1, 0, k, c + i0 * ldc, ldc, accumulate, bias, gelu == null ? null : gelu + i0 * ldc);
+                a, new(packed), i0, rows, n, p0, p1, 0, k, c + i0 * ldc, ldc, accumulate, bias, gelu == null ? null : gelu + i0 * ldc, IsLarge(m, n));
         });
     }
 
@@ -82,8 +82,11 @@ internal static unsafe class Gemm
         var panels = (n + PackedB<V>.Columns - 1) / PackedB<V>.Columns;
         var group = Math.Clamp(panels / 12, 1, MostPanels);
         cpu.For((panels + group - 1) / group, task =>
-            Block<V, TA, TB, TC>(a, b, 0, m, n, task * group, Math.Min(panels, (task + 1) * group), 0, k, c, ldc, accumulate, bias, gelu));
+            Block<V, TA, TB, TC>(a, b, 0, m, n, task * group, Math.Min(panels, (task + 1) * group), 0, k, c, ldc, accumulate, bias, gelu, IsLarge(m, n)));
     }
+
+    /// <summary>Whether a result goes beyond L2.</summary>
+    private static bool IsLarge(int m, int n) => (long)m * n >= 1 << 19;
 
     private static int RowTasks<V>(int m) where V : struct, IVector<V> => (m + TilesPerBlock * V.TileRows - 1) / (TilesPerBlock * V.TileRows);
 
@@ -106,14 +109,14 @@ internal static unsafe class Gemm
             int from = (int)((long)k * part / parts), to = (int)((long)k * (part + 1) / parts), step = TilesPerBlock * V.TileRows;
             for (var i = 0; i < m; i += step)
                 Block<V, TA, SharedPanels<V>, F32>(
-                    a, new(packed), i, Math.Min(step, m - i), n, 0, packed.Panels, from, to, (F32*)(sums + ((long)part * m + i) * n), n, false, null, null);
+                    a, new(packed), i, Math.Min(step, m - i), n, 0, packed.Panels, from, to, (F32*)(sums + ((long)part * m + i) * n), n, false, null, null, large: false);
         });
         for (var i = 0; i < (ldc == n ? 1 : m); i++)
             cpu.AddRows<V>(c + i * ldc, sums + (long)i * n, (long)m * n, parts, ldc == n ? m * n : n);
     }
 
     private static void Block<V, TA, TB, TC>(
-        TA a, TB b, int i0, int rows, int n, int p0, int p1, int from, int to, TC* c, nint ldc, bool accumulate, float* bias, TC* gelu)
+        TA a, TB b, int i0, int rows, int n, int p0, int p1, int from, int to, TC* c, nint ldc, bool accumulate, float* bias, TC* gelu, bool large)
         where V : struct, IVector<V>
         where TA : struct, IOperand
         where TB : struct, IPanels<V>
@@ -151,9 +154,11 @@ internal static unsafe class Gemm
                 var start = add || bias == null ? null : bias + j;
                 for (int i = 0, tile = 0; tile < tiles; i += V.TileRows, tile++)
                 {
-                    var ahead = b.Ahead(nextP, nextK, nextCount, tile, tiles);
                     int height = Math.Min(V.TileRows, rows - i);
                     var corner = target + i * (nint)columns;
+                    var last = k0 + kc >= to;
+                    if (last && (!direct || (large && kc < MicroKernels.ShortSum))) Ahead.Target(c + i * ldc + j, ldc, height, count);
+                    if (last && gelu != null) Ahead.Target(gelu + i * ldc + j, ldc, height, count);
                     if (kc == 0)
                     {
                         if (!add) FillRows(corner, columns, height, count, start);
@@ -169,9 +174,9 @@ internal static unsafe class Gemm
                     {
                         for (var r = 0; r < V.TileRows; r++) pointers[r] = block + (i + Math.Min(r, height - 1)) * stride;
                         if (b.ArePacked) MicroKernels.Rows<V>(pointers, 1, 0, kc, panel, narrow, corner, columns, height, count, add, start);
-                        else MicroKernels.RowsAhead<V>(pointers, kc, panel, narrow, corner, columns, height, count, add, start, &ahead);
+                        else MicroKernels.RowsAhead<V>(pointers, kc, panel, narrow, corner, columns, height, count, add, start, b.Ahead(nextP, nextK, nextCount, tile, tiles));
                     }
-                    if (k0 + kc < to || (direct && gelu == null)) continue;
+                    if (!last || (direct && gelu == null)) continue;
                     for (var r = 0; r < height; r++)
                         Finish<V, TC>(c + (i + r) * ldc + j, gelu == null ? null : gelu + (i + r) * ldc + j, corner + r * (nint)columns, count);
                 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Plip.Engine;
 
@@ -12,6 +13,12 @@ internal static unsafe class MicroKernels
 {
     /// <summary>The most rows any width's tile has: how many row pointers a caller prepares.</summary>
     public const int MaxRows = 8;
+
+    /// <summary>Sums of fewer terms ask for their tile only where the caller does: where it is in L2 already, asking costs 3 %.</summary>
+    public const int ShortSum = 128;
+
+    // Terms from which on a sum is worth interrupting.
+    private const int LongStep = 32;
 
     /// <summary>Columns of a tile, and the width of a packed panel of B: two vectors.</summary>
     public static int Columns<V>() where V : struct, IVector<V> => 2 * V.Count;
@@ -50,15 +57,15 @@ internal static unsafe class MicroKernels
 
     /// <summary>The same for a plain product of <paramref name="k"/> terms that asks on its way for what is read next.</summary>
     public static void RowsAhead<V>(
-        float** a, int k, float* b, bool narrow, float* c, nint ldc, int rows, int n, bool accumulate, float* bias, Ahead* ahead) where V : struct, IVector<V>
+        float** a, int k, float* b, bool narrow, float* c, nint ldc, int rows, int n, bool accumulate, float* bias, Ahead ahead) where V : struct, IVector<V>
     {
-        if (rows == V.TileRows && n == 2 * V.Count && k % Ahead.Steps == 0)
+        if (rows == V.TileRows && n == 2 * V.Count && k >= LongStep * Ahead.Steps && k % Ahead.Steps == 0)
         {
             var length = k / Ahead.Steps;
-            Rows<V, Two, Whole<V>, Asking>(a, Ahead.Steps, length, length, b, 0, c, ldc, accumulate ? c : bias, accumulate ? ldc : 0, ahead);
+            Rows<V, Two, Whole<V>, Asking>(a, Ahead.Steps, length, length, b, 0, c, ldc, accumulate ? c : bias, accumulate ? ldc : 0, &ahead);
             return;
         }
-        for (var i = 0; i < Ahead.Steps; i++) ahead->Step();
+        for (var i = 0; i < Ahead.Steps; i++) ahead.Step();
         Rows<V>(a, 1, 0, k, b, narrow, c, ldc, rows, n, accumulate, bias);
     }
 
@@ -127,6 +134,7 @@ internal static unsafe class MicroKernels
     {
         V c0a = default, c1a = default, c2a = default, c3a = default, c4a = default, c5a = default, c6a = default, c7a = default;
         V c0b = default, c1b = default, c2b = default, c3b = default, c4b = default, c5b = default, c6b = default, c7b = default;
+        if (from != c && segments * length >= ShortSum) Claim<V, W>(c, ldc, H.Rows);
         float* a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3], a4 = H.Rows > 4 ? a[4] : null, a5 = H.Rows > 4 ? a[5] : null, a6 = H.Rows > 6 ? a[6] : null, a7 = H.Rows > 6 ? a[7] : null;
         if (from != null)
         {
@@ -212,6 +220,7 @@ internal static unsafe class MicroKernels
     {
         V c0a = default, c1a = default, c2a = default, c3a = default, c4a = default, c5a = default, c6a = default, c7a = default;
         V c0b = default, c1b = default, c2b = default, c3b = default, c4b = default, c5b = default, c6b = default, c7b = default;
+        if (from != c && segments * count >= ShortSum) Claim<V, W>(c, ldc, V.TileRows);
         if (from != null)
         {
             Load<V, W>(from + 0 * ldc, out c0a, out c0b);
@@ -278,6 +287,41 @@ internal static unsafe class MicroKernels
             Store<V, W>(c + 6 * ldc, c6a, c6b);
             Store<V, W>(c + 7 * ldc, c7a, c7b);
         }
+    }
+
+    /// <summary>
+    /// Asks for the lines of a tile before its sums are made: a store to a line that is not in L1 waits for it, and only so
+    /// many can wait. It saves an eighth of a product over 200 terms whose result goes to memory, a quarter over 64.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Claim<V, W>(float* c, nint ldc, int rows)
+        where V : struct, IVector<V>
+        where W : struct, IWidth
+    {
+        if (!Sse.IsSupported) return;
+        Claim<V, W>(c);
+        Claim<V, W>(c + ldc);
+        Claim<V, W>(c + 2 * ldc);
+        Claim<V, W>(c + 3 * ldc);
+        if (rows > 4)
+        {
+            Claim<V, W>(c + 4 * ldc);
+            Claim<V, W>(c + 5 * ldc);
+        }
+        if (rows > 6)
+        {
+            Claim<V, W>(c + 6 * ldc);
+            Claim<V, W>(c + 7 * ldc);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Claim<V, W>(float* c)
+        where V : struct, IVector<V>
+        where W : struct, IWidth
+    {
+        Sse.Prefetch0(c);
+        if (W.IsTwo && V.Count == 16) Sse.Prefetch0(c + 16); // a line is 16 floats
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
