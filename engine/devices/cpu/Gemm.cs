@@ -4,8 +4,8 @@ namespace Plip.Engine;
 
 /// <summary>
 /// Matrix products on the CPU, any size and any leading dimensions, summed in F32 whatever the operands are stored as. B is
-/// packed once into panels that all tasks share; A is read where it lies if it is F32 in rows, else block by block through a
-/// task's own memory. Each element of C is summed by one thread in one order, so the bits do not depend on the number of threads.
+/// packed into panels, once for all tasks, or where A has few rows by the task that uses them; A is read where it lies if it
+/// is F32 in rows, else block by block through a task's own memory. Each element of C is summed by one thread in one order, so the bits do not depend on the number of threads.
 /// </summary>
 internal static unsafe class Gemm
 {
@@ -14,7 +14,11 @@ internal static unsafe class Gemm
     private const int TilesPerBlock = 16, KBlock = 768;
 
     // Up to so many rows a task takes them all; more panels to a task read A less often, fewer give more tasks.
-    private const int FewRows = 512, MostPanels = 4;
+    // Where B is small it stays in L2 and is packed once for all.
+    private const int FewRows = 512, LargeOperand = 1 << 17, MostPanels = 4;
+
+    // Elements of a result that does not fit L2.
+    private const int LargeResult = 1 << 19;
 
     // Terms from which on a sum is worth cutting.
     private const int LongSum = 256;
@@ -30,7 +34,7 @@ internal static unsafe class Gemm
         where TC : unmanaged, IElement<TC>
     {
         if (m == 0 || n == 0) return;
-        if (!transA && m <= FewRows && !IsSplit<V, TC>(m, n, k, bias != null || gelu != null || accumulate))
+        if (!transA && m <= FewRows && (long)n * k >= LargeOperand && !IsSplit<V, TC>(m, n, k, bias != null || gelu != null || accumulate))
         {
             ByColumns<V, InRows<V, TA>, TaskPanels<V, TB>, TC>(cpu, m, n, k, new(a, lda), new(b, ldb, transB, n), c, ldc, accumulate, bias, gelu);
             return;
@@ -85,8 +89,7 @@ internal static unsafe class Gemm
             Block<V, TA, TB, TC>(a, b, 0, m, n, task * group, Math.Min(panels, (task + 1) * group), 0, k, c, ldc, accumulate, bias, gelu, IsLarge(m, n)));
     }
 
-    /// <summary>Whether a result goes beyond L2.</summary>
-    private static bool IsLarge(int m, int n) => (long)m * n >= 1 << 19;
+    private static bool IsLarge(int m, int n) => (long)m * n >= LargeResult;
 
     private static int RowTasks<V>(int m) where V : struct, IVector<V> => (m + TilesPerBlock * V.TileRows - 1) / (TilesPerBlock * V.TileRows);
 
