@@ -108,26 +108,26 @@ file readonly unsafe struct ScaleChannelsForward(Tensor y, Tensor x, Tensor s) :
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
-        T* py = y.At<T>(), px = x.At<T>(), ps = s.At<T>();
-        var (blocks, cols) = (new PixelBlocks(x), x.Cols);
+        T* px = x.At<T>(), ps = s.At<T>();
+        var (blocks, cols, to) = (new PixelBlocks(x), x.Cols, Target<T>.Of(y, x.Cols));
         cpu.For(blocks.Count, task =>
         {
             var (n, from, count) = blocks[task];
-            Pixels<V, T>(py + from * cols, px + from * cols, ps + (nint)n * cols, count, cols);
+            Pixels<V, T>(to + from * cols, px + from * cols, ps + (nint)n * cols, count, cols);
         });
     }
 
-    private static void Pixels<V, T>(T* y, T* x, T* s, int count, int cols)
+    private static void Pixels<V, T>(Target<T> y, T* x, T* s, int count, int cols)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
         for (var p = 0; p < count; p++, y += cols, x += cols) Columns.Each<V, Product<T>>(new(y, x, s), cols);
     }
 
-    private readonly struct Product<T>(T* y, T* x, T* s) : ILoop where T : unmanaged, IElement<T>
+    private readonly struct Product<T>(Target<T> y, T* x, T* s) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(x + i) * T.Load<V>(s + i), y + i);
+        public void At<V>(long i) where V : struct, IVector<V> => y.Store(T.Load<V>(x + i) * T.Load<V>(s + i), i);
     }
 }
 
@@ -139,12 +139,13 @@ file readonly unsafe struct ScaleChannelsBackward(Tensor? dx, Tensor ds, Tensor 
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
-        T* pdx = dx == null ? null : dx.At<T>(), pdy = dy.At<T>(), px = x.At<T>(), ps = s.At<T>();
+        T* pdy = dy.At<T>(), px = x.At<T>(), ps = s.At<T>();
         var cols = x.Cols;
+        var to = dx == null ? default : Target<T>.Of(dx, cols);
         PixelSums.Run<V, T>(cpu, ds, x, 1f, (n, from, count, sum, spare) =>
         {
-            if (pdx == null) Columns.Fold<V, Factor<T>>(new(pdy, px), sum, spare, from * cols, cols, count, cols);
-            else Columns.Fold<V, FactorAndInput<T>>(new(pdx, pdy, px, ps + (nint)n * cols), sum, spare, from * cols, cols, count, cols);
+            if (to.At == null) Columns.Fold<V, Factor<T>>(new(pdy, px), sum, spare, from * cols, cols, count, cols);
+            else Columns.Fold<V, FactorAndInput<T>>(new(to, pdy, px, ps + (nint)n * cols), sum, spare, from * cols, cols, count, cols);
         });
     }
 
@@ -155,13 +156,13 @@ file readonly unsafe struct ScaleChannelsBackward(Tensor? dx, Tensor ds, Tensor 
             a = V.Fma(T.Load<V>(dy + i), T.Load<V>(x + i), a);
     }
 
-    private readonly struct FactorAndInput<T>(T* dx, T* dy, T* x, T* s) : IColumns where T : unmanaged, IElement<T>
+    private readonly struct FactorAndInput<T>(Target<T> dx, T* dy, T* x, T* s) : IColumns where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void At<V>(nint i, int c, int row, ref V a, ref V b) where V : struct, IVector<V>
         {
             var d = T.Load<V>(dy + i);
-            T.Store(d * T.Load<V>(s + c), dx + i);
+            dx.Store(d * T.Load<V>(s + c), i);
             a = V.Fma(d, T.Load<V>(x + i), a);
         }
     }

@@ -120,6 +120,7 @@ internal sealed class ThreadTeam : IDisposable
                 try
                 {
                     body(i);
+                    Streams.Fence();
                 }
                 catch (Exception e)
                 {

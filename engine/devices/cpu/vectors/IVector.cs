@@ -32,6 +32,15 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
     /// <summary>Rounds to BF16, to nearest, ties to even; a NaN stays one.</summary>
     void StoreBF16(ushort* p);
 
+    /// <summary>
+    /// Past the caches: the line that is written is not read first, and nothing else is driven out for it. <paramref name="p"/>
+    /// is aligned to the vector. <see cref="Target{T}"/> says when it pays.
+    /// </summary>
+    void StoreStream(float* p);
+
+    /// <summary><see cref="StoreBF16"/> past the caches; <paramref name="p"/> is aligned to what is written.</summary>
+    void StoreStreamBF16(ushort* p);
+
     /// <summary>sums += the squares, lane by lane, in F64.</summary>
     void AddSquares(double* sums);
 

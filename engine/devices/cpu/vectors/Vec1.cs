@@ -43,6 +43,12 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStream(float* p) => Store(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStreamBF16(ushort* p) => StoreBF16(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddSquares(double* sums) => *sums += (double)Value * Value;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

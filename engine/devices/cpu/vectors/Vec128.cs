@@ -48,6 +48,12 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStream(float* p) => _v.StoreAlignedNonTemporal(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStreamBF16(ushort* p) => StoreBF16(p); // eight bytes: no such instruction
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddSquares(double* sums)
     {
         var (low, high) = Vector128.Widen(_v);

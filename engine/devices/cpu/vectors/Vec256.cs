@@ -37,15 +37,13 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
     public void Store(float* p) => _v.Store(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void StoreBF16(ushort* p)
-    {
-        // A NaN's payload may not carry into the exponent, which would make it infinite: NaNs are cut, with the quiet bit set.
-        var bits = _v.AsUInt32();
-        var nearest = (bits + Vector256.Create(0x7FFFu) + ((bits >>> 16) & Vector256.Create(1u))) >>> 16;
-        var nan = ~Vector256.Equals(_v, _v).AsUInt32();
-        var cut = Vector256.ConditionalSelect(nan, (bits >>> 16) | Vector256.Create(0x40u), nearest);
-        Vector128.Narrow(cut.GetLower(), cut.GetUpper()).Store(p);
-    }
+    public void StoreBF16(ushort* p) => Rounded().Store(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStream(float* p) => _v.StoreAlignedNonTemporal(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStreamBF16(ushort* p) => Rounded().StoreAlignedNonTemporal(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddSquares(double* sums)
@@ -120,4 +118,15 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Vec256 a) => Vec128.Largest(new Vec128(Vector128.Max(a._v.GetLower(), a._v.GetUpper())));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private Vector128<ushort> Rounded()
+    {
+        // A NaN's payload may not carry into the exponent, which would make it infinite: NaNs are cut, with the quiet bit set.
+        var bits = _v.AsUInt32();
+        var nearest = (bits + Vector256.Create(0x7FFFu) + ((bits >>> 16) & Vector256.Create(1u))) >>> 16;
+        var nan = ~Vector256.Equals(_v, _v).AsUInt32();
+        var cut = Vector256.ConditionalSelect(nan, (bits >>> 16) | Vector256.Create(0x40u), nearest);
+        return Vector128.Narrow(cut.GetLower(), cut.GetUpper());
+    }
 }

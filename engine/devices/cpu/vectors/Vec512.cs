@@ -37,15 +37,13 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
     public void Store(float* p) => _v.Store(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void StoreBF16(ushort* p)
-    {
-        // A NaN's payload may not carry into the exponent, which would make it infinite: NaNs are cut, with the quiet bit set.
-        var bits = _v.AsUInt32();
-        var nearest = (bits + Vector512.Create(0x7FFFu) + ((bits >>> 16) & Vector512.Create(1u))) >>> 16;
-        var nan = ~Vector512.Equals(_v, _v).AsUInt32();
-        var cut = Vector512.ConditionalSelect(nan, (bits >>> 16) | Vector512.Create(0x40u), nearest);
-        Avx512F.ConvertToVector256UInt16(cut).Store(p);
-    }
+    public void StoreBF16(ushort* p) => Rounded().Store(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStream(float* p) => _v.StoreAlignedNonTemporal(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStreamBF16(ushort* p) => Rounded().StoreAlignedNonTemporal(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddSquares(double* sums)
@@ -120,4 +118,15 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Vec512 a) => Vec256.Largest(new Vec256(Vector256.Max(a._v.GetLower(), a._v.GetUpper())));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private Vector256<ushort> Rounded()
+    {
+        // A NaN's payload may not carry into the exponent, which would make it infinite: NaNs are cut, with the quiet bit set.
+        var bits = _v.AsUInt32();
+        var nearest = (bits + Vector512.Create(0x7FFFu) + ((bits >>> 16) & Vector512.Create(1u))) >>> 16;
+        var nan = ~Vector512.Equals(_v, _v).AsUInt32();
+        var cut = Vector512.ConditionalSelect(nan, (bits >>> 16) | Vector512.Create(0x40u), nearest);
+        return Avx512F.ConvertToVector256UInt16(cut);
+    }
 }
