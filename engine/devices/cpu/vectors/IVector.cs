@@ -97,6 +97,12 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
     /// <summary>mask ? a : 0, lane by lane.</summary>
     static abstract V Where(V mask, V a);
 
+    /// <summary>A mask as bits, lane 0 the lowest.</summary>
+    static abstract uint Bits(V mask);
+
+    /// <summary>The mask of the lowest bits, lane 0 the lowest; higher bits count for nothing.</summary>
+    static abstract V Mask(uint bits);
+
     /// <summary>Σ of the lanes, pairwise.</summary>
     static abstract float Sum(V a);
 

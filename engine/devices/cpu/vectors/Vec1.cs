@@ -112,6 +112,12 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
     public static Vec1 Where(Vec1 mask, Vec1 a) => IsSet(mask) ? a : default;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static uint Bits(Vec1 mask) => IsSet(mask) ? 1u : 0u;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Mask(uint bits) => Mask((bits & 1) != 0);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vec1 a) => a.Value;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -122,6 +122,16 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     public static Vec128 Where(Vec128 mask, Vec128 a) => new(Vector128.ConditionalSelect(mask._v, a._v, Vector128<float>.Zero));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static uint Bits(Vec128 mask) => (uint)mask._v.ExtractMostSignificantBits();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Mask(uint bits)
+    {
+        var own = Vector128.Create(1, 2, 4, 8);
+        return new(Vector128.Equals(Vector128.Create((int)bits) & own, own).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vec128 a) => Vector128.Sum(a._v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

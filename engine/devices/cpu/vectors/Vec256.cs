@@ -114,6 +114,16 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
     public static Vec256 Where(Vec256 mask, Vec256 a) => new(Vector256.ConditionalSelect(mask._v, a._v, Vector256<float>.Zero));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static uint Bits(Vec256 mask) => (uint)mask._v.ExtractMostSignificantBits();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Mask(uint bits)
+    {
+        var own = Vector256.Create(1, 2, 4, 8, 16, 32, 64, 128);
+        return new(Vector256.Equals(Vector256.Create((int)bits) & own, own).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vec256 a) => Vector256.Sum(a._v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
