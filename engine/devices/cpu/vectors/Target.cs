@@ -10,10 +10,8 @@ namespace Plip.Engine;
 /// </summary>
 internal readonly unsafe struct Target<T>(T* at, bool streams) where T : unmanaged, IElement<T>
 {
-    private const int Line = 64;
-
     /// <summary>A tensor's elements, whose rows of <paramref name="cols"/> are written in vectors from each row's start.</summary>
-    public static Target<T> Of(Tensor y, long cols) => new(y.At<T>(), y.Bytes >= Streams.LeastBytes && cols * sizeof(T) % Line == 0 && (nint)y.At<T>() % Line == 0);
+    public static Target<T> Of(Tensor y, long cols) => new(y.At<T>(), cols * sizeof(T) % Streams.Line == 0 && Streams.Suits(y.At<T>(), y.Bytes));
 
     /// <summary>A tensor's elements, in tasks of a multiple of <see cref="CpuDevice.Grain"/>.</summary>
     public static Target<T> Of(Tensor y) => Of(y, CpuDevice.Grain);
@@ -43,7 +41,13 @@ internal readonly unsafe struct Target<T>(T* at, bool streams) where T : unmanag
 internal static class Streams
 {
     /// <summary>Results from this size on are streamed.</summary>
-    public static readonly long LeastBytes = long.Parse(Environment.GetEnvironmentVariable("MB_STREAM") ?? "8388608");
+    public static readonly long LeastBytes = long.Parse(Environment.GetEnvironmentVariable("MB_STREAM") ?? "16777216");
+
+    /// <summary>Bytes of a cache line.</summary>
+    public const int Line = 64;
+
+    /// <summary>Whether a result of so many bytes, written from here on, is large enough, and aligned.</summary>
+    public static unsafe bool Suits(void* at, long bytes) => bytes >= LeastBytes && (nint)at % Line == 0;
 
     /// <summary>Everything streamed so far becomes visible to others before what this thread writes next.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
