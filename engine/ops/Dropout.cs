@@ -50,27 +50,46 @@ file readonly unsafe struct DropoutForward(Tensor y, Tensor kept, Tensor x, floa
         cpu.ForRange(y.Count, CpuDevice.Grain, (from, end) => Drop<V, T>(to, pk, px, from, end, probability, source));
     }
 
+    // Numbers are drawn well ahead of their use: read at once they would not have left the store queue, in halves.
+    [SkipLocalsInit]
     private static void Drop<V, T>(Target<T> y, uint* kept, T* x, long from, long to, float p, Philox random)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
-        var uniform = stackalloc float[Philox.RunLength];
-        var scale = V.Create(1f / (1f - p));
-        for (var i = from; i < to; i += Philox.RunLength)
+        const int Ahead = Philox.RunLength;
+        var uniform = stackalloc float[Ahead];
+        for (var i = from; i < to; i += Ahead)
         {
-            random.Uniforms<V>((ulong)i >> 2, uniform);
+            var count = (int)Math.Min(Ahead, to - i);
+            for (var k = 0; k < count; k += Philox.RunLength) random.Uniforms<V>((ulong)(i + k) >> 2, uniform + k);
+            Mask<V, T>(y + (nint)i, kept + i / Philox.RunLength, x + i, uniform, count, p);
+        }
+    }
+
+    private static void Mask<V, T>(Target<T> y, uint* kept, T* x, float* uniform, int count, float p)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        var i = 0;
+        for (; i <= count - Philox.RunLength; i += Philox.RunLength)
+        {
             var bits = 0u;
-            for (var k = 0; k < Philox.RunLength; k += V.Count)
-            {
-                var mask = V.LessOrEqual(V.Create(p), V.Load(uniform + k));
-                bits |= V.Bits(mask) << k;
-                if (i + k <= to - V.Count) y.Store(V.Where(mask, T.Load<V>(x + i + k) * scale), i + k);
-                else
-                    for (var j = i + k; j < to && j < i + k + V.Count; j++)
-                        y.Store(Vec1.Where(Vec1.LessOrEqual(Vec1.Create(p), Vec1.Load(uniform + (j - i))), T.Load<Vec1>(x + j) * Vec1.Create(1f / (1f - p))), j);
-            }
+            for (var k = 0; k < Philox.RunLength; k += V.Count) bits |= Some<V, T>(y, x, uniform, i + k, p) << k;
             kept[i / Philox.RunLength] = bits;
         }
+        if (i == count) return;
+        kept[i / Philox.RunLength] = 0;
+        for (var k = 0; i + k < count; k++) kept[i / Philox.RunLength] |= Some<Vec1, T>(y, x, uniform, i + k, p) << k;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Some<V, T>(Target<T> y, T* x, float* uniform, int i, float p)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        var mask = V.LessOrEqual(V.Create(p), V.Load(uniform + i));
+        y.Store(V.Where(mask, T.Load<V>(x + i) * V.Create(1f / (1f - p))), i);
+        return V.Bits(mask);
     }
 }
 

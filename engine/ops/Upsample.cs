@@ -133,7 +133,7 @@ file readonly unsafe struct UpsampleKernel(string name, Tensor y, Tensor x, Upsa
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
-        const int Piece = 2048; // floats, of L1
+        const int Piece = 4096; // floats: 16 KB of L1
         var line = w * c;
         var sum = TaskMemory.Take(line);
         for (nint from = 0; from < line; from += Piece)

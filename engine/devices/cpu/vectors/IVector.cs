@@ -79,6 +79,9 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
     /// <summary>2ⁿ for whole n in −126 … 127.</summary>
     static abstract V PowerOfTwo(V n);
 
+    /// <summary>a·2ⁿ for whole n in −126 … 127.</summary>
+    static abstract V Scale(V a, V n);
+
     /// <summary>Mask of a &lt; b; false for NaN.</summary>
     static abstract V Less(V a, V b);
 

@@ -40,8 +40,8 @@ internal readonly unsafe struct Target<T>(T* at, bool streams) where T : unmanag
 /// <summary>Stores that go past the caches.</summary>
 internal static class Streams
 {
-    /// <summary>Results from this size on are streamed.</summary>
-    public static readonly long LeastBytes = long.Parse(Environment.GetEnvironmentVariable("MB_STREAM") ?? "16777216");
+    /// <summary>Results from this size on are streamed: half of a last cache of 32 MB. Of smaller ones the next op finds most there.</summary>
+    public const long LeastBytes = 16 << 20;
 
     /// <summary>Bytes of a cache line.</summary>
     public const int Line = 64;

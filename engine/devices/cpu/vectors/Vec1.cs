@@ -94,6 +94,9 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
     public static Vec1 PowerOfTwo(Vec1 n) => new(BitConverter.Int32BitsToSingle(((int)n.Value + 127) << 23));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Scale(Vec1 a, Vec1 n) => a * PowerOfTwo(n);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec1 Less(Vec1 a, Vec1 b) => Mask(a.Value < b.Value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -104,6 +104,9 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     public static Vec128 PowerOfTwo(Vec128 n) => new(((Vector128.ConvertToInt32Native(n._v) + Vector128.Create(127)) << 23).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Scale(Vec128 a, Vec128 n) => Avx512F.VL.IsSupported ? new(Avx512F.VL.Scale(a._v, n._v)) : a * PowerOfTwo(n);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec128 Less(Vec128 a, Vec128 b) => new(Vector128.LessThan(a._v, b._v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

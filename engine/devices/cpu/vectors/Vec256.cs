@@ -96,6 +96,9 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
     public static Vec256 PowerOfTwo(Vec256 n) => new(((Vector256.ConvertToInt32Native(n._v) + Vector256.Create(127)) << 23).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Scale(Vec256 a, Vec256 n) => Avx512F.VL.IsSupported ? new(Avx512F.VL.Scale(a._v, n._v)) : a * PowerOfTwo(n);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec256 Less(Vec256 a, Vec256 b) => new(Vector256.LessThan(a._v, b._v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -96,6 +96,9 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
     public static Vec512 PowerOfTwo(Vec512 n) => new(((Vector512.ConvertToInt32Native(n._v) + Vector512.Create(127)) << 23).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec512 Scale(Vec512 a, Vec512 n) => new(Avx512F.Scale(a._v, n._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec512 Less(Vec512 a, Vec512 b) => new(Vector512.LessThan(a._v, b._v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
