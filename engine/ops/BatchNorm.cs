@@ -115,7 +115,7 @@ file readonly unsafe struct BatchNormForward(
         var floor = relu ? 0f : float.NegativeInfinity;
         cpu.For(fold.Passes, b =>
         {
-            var (start, count) = fold.Pass(fold.Passes - 1 - b);
+            var (start, count) = fold.Pass(b);
             if (pr == null) BatchNormKernels.Normalize<V, T>(to + start, px + start, affine, floor, count, fold.Width);
             else BatchNormKernels.NormalizeAdd<V, T>(to + start, px + start, pr + start, affine, floor, count, fold.Width);
         });
