@@ -168,7 +168,7 @@ file readonly unsafe struct BatchNormBackward(
         if (kept.At != null) pdy = kept.At;
         cpu.For(fold.Passes, k =>
         {
-            var (start, count) = fold.Pass(fold.Passes - 1 - k);
+            var (start, count) = fold.Pass(k);
             if (recompute) BatchNormKernels.InputRelu<V, T>(to + start, pdy + start, px + start, affine, a, b, count, width);
             else BatchNormKernels.Input<V, T>(to + start, pdy + start, px + start, affine, a, b, count, width);
         });
