@@ -1,0 +1,65 @@
+using static Plip.Engine.DriverApi;
+
+namespace Plip.Engine;
+
+public sealed unsafe partial class CudaDevice
+{
+    /// <summary>Host memory for a batch, which the GPU copies by itself. Free it with <see cref="PinnedBuffer.Dispose"/>.</summary>
+    /// <exception cref="CudaException">The system gives no more.</exception>
+    public PinnedBuffer AllocatePinned(int bytes)
+    {
+        Enter();
+        nint at;
+        var result = cuMemHostAlloc(&at, (nuint)Math.Max(1, bytes), HostPortable);
+        if (result == OutOfMemory) throw new CudaException($"the system has no {bytes} bytes that it can pin; make the batch or the number of batches held ahead smaller", result);
+        Ok(result);
+        return new PinnedBuffer(at, bytes);
+    }
+
+    /// <summary>
+    /// Starts a copy that goes on beside the kernels. It begins when what was launched before has ended, for that may still read the
+    /// tensor; kernels launched after <see cref="CudaTransfer.Join"/> see what was copied. To overlap, let two tensors take turns.
+    /// </summary>
+    /// <exception cref="ArgumentException">The buffer holds fewer bytes than the tensor.</exception>
+    public CudaTransfer UploadAhead(PinnedBuffer from, Tensor to)
+    {
+        Enter();
+        if (from.Length < to.Bytes) throw new ArgumentException($"UploadAhead: {from.Length} bytes for {to}, which takes {to.Bytes}");
+        if (_capturing) throw new InvalidOperationException("the program uploaded while a graph was captured: fill the tensor before each replay");
+        nint free, arrived;
+        Ok(cuEventCreate(&free, EventUntimed));
+        Ok(cuEventRecord(free, _stream));
+        Ok(cuStreamWaitEvent(_copies, free, 0));
+        Ok(cuEventDestroy_v2(free));
+        Ok(cuEventCreate(&arrived, EventUntimed));
+        Ok(cuMemcpyHtoDAsync_v2(to.Address, (void*)from.Address, (nuint)to.Bytes, _copies));
+        Ok(cuEventRecord(arrived, _copies));
+        var transfer = new CudaTransfer(this, arrived, to.Address);
+        _transfers.Add(transfer);
+        return transfer;
+    }
+
+    internal void Join(CudaTransfer transfer)
+    {
+        if (transfer.Arrived == 0) return;
+        Enter();
+        Ok(cuStreamWaitEvent(_stream, transfer.Arrived, 0));
+        if (cuEventQuery(transfer.Arrived) == Success) Close(transfer);
+    }
+
+    internal void Wait(CudaTransfer transfer)
+    {
+        if (transfer.Arrived == 0) return;
+        Enter();
+        Ok(cuEventSynchronize(transfer.Arrived));
+        Close(transfer);
+    }
+
+    /// <summary>It has arrived: whatever is launched from here on comes behind it.</summary>
+    private void Close(CudaTransfer transfer)
+    {
+        _transfers.Remove(transfer);
+        _ = cuEventDestroy_v2(transfer.Arrived);
+        transfer.Close();
+    }
+}
