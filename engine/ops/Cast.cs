@@ -24,9 +24,9 @@ public static partial class Ops
         switch (x.DType, type)
         {
             case (DType.F32, DType.BF16) or (DType.BF16, DType.F32): CastInto(y, x); break;
-            case (DType.U8, DType.F32): y.Device.Run(DType.F32, cpu: new BytesKernel(y, x)); break;
-            case (DType.F32, DType.F16): y.Device.Run(DType.F32, cpu: new OneByOneKernel<ToHalf>(y, x)); break;
-            case (DType.F16, DType.F32): y.Device.Run(DType.F32, cpu: new OneByOneKernel<FromHalf>(y, x)); break;
+            case (DType.U8, DType.F32): y.Device.Run(DType.F32, new BytesKernel(y, x)); break;
+            case (DType.F32, DType.F16): y.Device.Run(DType.F32, new HalfKernel<ToHalf>(y, x)); break;
+            case (DType.F16, DType.F32): y.Device.Run(DType.F32, new HalfKernel<FromHalf>(y, x)); break;
             case (DType.I32, DType.I64): y.Device.Run(DType.F32, cpu: new OneByOneKernel<Widen>(y, x)); break;
             case (DType.I64, DType.I32): y.Device.Run(DType.F32, cpu: new OneByOneKernel<Narrow>(y, x)); break;
             default:
@@ -42,15 +42,28 @@ public static partial class Ops
     internal static void CastInto(Tensor y, Tensor x)
     {
         Require.SameShape(y, x);
-        if (x.DType == DType.F32) y.Device.Run(y.DType, cpu: new CastKernel<F32>(y, x));
-        else y.Device.Run(y.DType, cpu: new CastKernel<BF16>(y, x));
+        if (x.DType == DType.F32) y.Device.Run(y.DType, new CastKernel<F32>(y, x));
+        else y.Device.Run(y.DType, new CastKernel<BF16>(y, x));
+    }
+}
+
+file static class FloatCast
+{
+    private const int Widest = 4; // elements of F32 in 16 bytes
+
+    public static void Launch(CudaDevice gpu, Tensor y, Tensor x)
+    {
+        var pack = Pack.Of(DType.F32, y, x) == 1 ? 1 : Widest;
+        gpu.Launch("cast", "cast", [("FROM", x.DType), ("TO", y.DType), ("PACK", pack)], Engine.Launch.PerElement(y.Count, pack), y, x, y.Count);
     }
 }
 
 /// <summary>From <typeparamref name="TFrom"/> to the type it is launched with.</summary>
-file readonly unsafe struct CastKernel<TFrom>(Tensor y, Tensor x) : ICpuKernel where TFrom : unmanaged, IElement<TFrom>
+file readonly unsafe struct CastKernel<TFrom>(Tensor y, Tensor x) : IKernel where TFrom : unmanaged, IElement<TFrom>
 {
     public Work Work => Work.On("cast", 0, y, x);
+
+    public void Run(CudaDevice gpu, DType type) => FloatCast.Launch(gpu, y, x);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -63,9 +76,11 @@ file readonly unsafe struct CastKernel<TFrom>(Tensor y, Tensor x) : ICpuKernel w
     }
 }
 
-file readonly unsafe struct BytesKernel(Tensor y, Tensor x) : ICpuKernel
+file readonly unsafe struct BytesKernel(Tensor y, Tensor x) : IKernel
 {
     public Work Work => Work.On("cast", 0, y, x);
+
+    public void Run(CudaDevice gpu, DType type) => FloatCast.Launch(gpu, y, x);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -107,6 +122,18 @@ file readonly unsafe struct Narrow : IConversion
         if (v != (int)v) throw new OverflowException($"Cast: element {i} is {v}, which does not fit in an I32");
         ((int*)y)[i] = (int)v;
     }
+}
+
+/// <summary>Between F32 and F16.</summary>
+file readonly struct HalfKernel<TConversion>(Tensor y, Tensor x) : IKernel where TConversion : struct, IConversion
+{
+    public Work Work => Work.On("cast", 0, y, x);
+
+    public void Run(CudaDevice gpu, DType type) => FloatCast.Launch(gpu, y, x);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => new OneByOneKernel<TConversion>(y, x).Run<V, T>(cpu);
 }
 
 file readonly unsafe struct OneByOneKernel<TConversion>(Tensor y, Tensor x) : ICpuKernel where TConversion : struct, IConversion

@@ -23,7 +23,7 @@ public static partial class Ops
         var (kb, n) = transB ? (b.Shape[-1], b.Shape[-2]) : (b.Shape[-2], b.Shape[-1]);
         Require.That(k == kb, $"inner extents differ: {a.Shape}{(transA ? "ᵀ" : "")} · {b.Shape}{(transB ? "ᵀ" : "")} has {k} against {kb}");
         var c = Tensor.Empty(a.Device, a.Shape.Rank == 3 ? new Shape(batch, m, n) : new Shape(m, n), a.DType);
-        c.Device.Run(a.DType, cpu: new MatMulKernel(c, a, b, transA, transB, batch, m, n, k));
+        c.Device.Run(a.DType, new MatMulKernel(c, a, b, transA, transB, batch, m, n, k));
         return Tape.Record(c, [a, b], dc =>
         [
             !a.NeedsGrad ? null : transA ? MatMul(b, dc, transB, true) : MatMul(dc, b, false, !transB),
@@ -40,19 +40,19 @@ public static partial class Ops
         Require.That(x.Cols == nIn, $"expected rows of {nIn} for weight {weight.Shape}, got {x.Shape}");
         Require.That(bias == null || bias.Count == nOut, $"expected a bias of {nOut}, got {bias?.Shape}");
         var y = Tensor.Empty(x.Device, x.Shape.WithCols(nOut), x.DType);
-        y.Device.Run(x.DType, cpu: new LinearForward(y, x, weight, bias));
+        y.Device.Run(x.DType, new LinearForward(y, x, weight, bias));
         return Tape.Record(y, bias == null ? [x, weight] : [x, weight, bias], dy =>
         {
             Tensor? dx = null, dw = null, db = null;
             if (x.NeedsGrad)
             {
                 dx = Tensor.Like(x);
-                dx.Device.Run(x.DType, cpu: new LinearInputGradient(dx, dy, weight));
+                dx.Device.Run(x.DType, new LinearInputGradient(dx, dy, weight));
             }
             if (weight.NeedsGrad)
             {
                 dw = Tensor.Empty(weight.Device, weight.Shape);
-                dw.Device.Run(x.DType, cpu: new LinearWeightGradient(dw, dy, x));
+                dw.Device.Run(x.DType, new LinearWeightGradient(dw, dy, x));
             }
             if (bias is { NeedsGrad: true }) db = SumRows(dy);
             return bias == null ? [dx, dw] : [dx, dw, db];
@@ -61,9 +61,11 @@ public static partial class Ops
 }
 
 file readonly unsafe struct MatMulKernel(
-    Tensor c, Tensor a, Tensor b, bool transA, bool transB, int batch, int m, int n, int k) : ICpuKernel
+    Tensor c, Tensor a, Tensor b, bool transA, bool transB, int batch, int m, int n, int k) : IKernel
 {
     public Work Work => Work.On("mat_mul", 2.0 * k, c, a, b);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Gemm.Run(c, a, b, transA, transB, m, n, k, batch);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -76,9 +78,18 @@ file readonly unsafe struct MatMulKernel(
     }
 }
 
-file readonly unsafe struct LinearForward(Tensor y, Tensor x, Tensor weight, Tensor? bias) : ICpuKernel
+file readonly unsafe struct LinearForward(Tensor y, Tensor x, Tensor weight, Tensor? bias) : IKernel
 {
     public Work Work => Work.On("linear", 2.0 * x.Cols, y, x, weight);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        // cuBLASLt adds a bias of the result's type alone; rounding it errs by no more than rounding the result does.
+        var stored = bias == null || bias.DType == type ? bias : Tensor.Empty(gpu, bias.Shape, type);
+        if (stored != bias) Ops.CastInto(stored!, bias!);
+        gpu.Gemm.Run(y, x, weight, false, true, x.Rows, y.Cols, x.Cols, bias: stored);
+        if (stored != bias) stored!.Release();
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -86,9 +97,11 @@ file readonly unsafe struct LinearForward(Tensor y, Tensor x, Tensor weight, Ten
             cpu, false, true, x.Rows, y.Cols, x.Cols, x.At<T>(), x.Cols, weight.At<T>(), x.Cols, y.At<T>(), y.Cols, bias: bias == null ? null : bias.F32);
 }
 
-file readonly unsafe struct LinearInputGradient(Tensor dx, Tensor dy, Tensor weight) : ICpuKernel
+file readonly unsafe struct LinearInputGradient(Tensor dx, Tensor dy, Tensor weight) : IKernel
 {
     public Work Work => Work.On("linear_input_gradient", 2.0 * dy.Cols, dx, dy, weight);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Gemm.Run(dx, dy, weight, false, false, dx.Rows, dx.Cols, dy.Cols);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -96,9 +109,11 @@ file readonly unsafe struct LinearInputGradient(Tensor dx, Tensor dy, Tensor wei
             cpu, false, false, dx.Rows, dx.Cols, dy.Cols, dy.At<T>(), dy.Cols, weight.At<T>(), dx.Cols, dx.At<T>(), dx.Cols);
 }
 
-file readonly unsafe struct LinearWeightGradient(Tensor dw, Tensor dy, Tensor x) : ICpuKernel
+file readonly unsafe struct LinearWeightGradient(Tensor dw, Tensor dy, Tensor x) : IKernel
 {
     public Work Work => Work.On("linear_weight_gradient", 2.0 * x.Rows, dw, dy, x);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Gemm.Run(dw, dy, x, true, false, dy.Cols, x.Cols, x.Rows);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

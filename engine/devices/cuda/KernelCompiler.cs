@@ -22,9 +22,9 @@ internal sealed unsafe class KernelCompiler
         var library = CudaLibraries.Current.Require(CudaLibraries.Nvrtc);
         _architecture = string.Create(CultureInfo.InvariantCulture, $"sm_{Newest(capability)}");
         var (major, minor) = Cuda.CompilerVersion;
-        // The emulator has no version of its own: another build of it is another compiler.
+        // The emulator has no version of its own: another build of it, or checks in what it compiles, is another compiler.
         _identity = CudaLibraries.Current.IsEmulator
-            ? SHA256.HashData(File.ReadAllBytes(library.File))
+            ? [.. SHA256.HashData(File.ReadAllBytes(library.File)), .. Encoding.UTF8.GetBytes(Environment.GetEnvironmentVariable("PLIP_EMULATOR") ?? "")]
             : Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"nvrtc {major}.{minor}"));
     }
 
