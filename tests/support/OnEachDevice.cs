@@ -35,7 +35,7 @@ public static class Devices
 
     /// <summary>Test classes of pages that have CUDA code. A page that gets some adds its class here.</summary>
     private static readonly string[] s_onCuda =
-        ["LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests"];
+        ["LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "CastTests"];
 
     /// <summary>The devices a theory runs on: "cuda" too where all that its class tests has CUDA code.</summary>
     public static IEnumerable<string> For(MethodInfo test) => s_onCuda.Contains(test.DeclaringType!.Name) ? All.Append("cuda") : All;

@@ -28,6 +28,7 @@ public sealed unsafe partial class CudaDevice
     /// <param name="defines">The constants it is compiled with.</param>
     /// <param name="shape">Grid, block, shared memory. An empty grid launches nothing.</param>
     /// <param name="arguments">The kernel's parameters, each of its type: a tensor is a pointer, an int an int, a long an i64, a float a float.</param>
+    /// <exception cref="InvalidOperationException">An argument is not of its parameter's type.</exception>
     /// <exception cref="CudaLaunchException">An earlier kernel failed, or this one cannot be launched so.</exception>
     internal void Launch(
         string file, string name, ReadOnlySpan<Define> defines, in Launch shape, params ReadOnlySpan<KernelArgument> arguments)
@@ -36,6 +37,7 @@ public sealed unsafe partial class CudaDevice
         if (arguments.Length > MaxArguments) throw new ArgumentException($"{name}: {arguments.Length} arguments, more than {MaxArguments}");
         if (shape.IsEmpty) return;
         var kernel = _kernels.Get(file, name, defines);
+        kernel.Signature.Check(arguments);
         if (shape.SharedBytes > kernel.SharedAllowed)
         {
             Cuda.Check(cuFuncSetAttribute(kernel.Function, MaxDynamicShared, shape.SharedBytes));

@@ -53,7 +53,7 @@ public sealed unsafe partial class CudaDevice : Device
         _staging = new PinnedStaging(stream);
         KernelCache = new KernelCache(cacheFolder);
         Sources = KernelSources.Load();
-        _kernels = new KernelTable(() => new KernelCompiler(Sources, Description.Capability), KernelCache);
+        _kernels = new KernelTable(Sources, () => new KernelCompiler(Sources, Description.Capability), KernelCache);
     }
 
     /// <inheritdoc/>

@@ -28,6 +28,17 @@ internal readonly struct KernelArgument
 
     public static implicit operator KernelArgument(float x) => new(Kind.Float, BitConverter.SingleToUInt32Bits(x));
 
+    /// <summary>Whether it may be handed to a parameter: a tensor to a pointer to its type, a number to a parameter of its own type.</summary>
+    public bool Fits(DType type, bool isPointer) => _kind switch
+    {
+        Kind.Tensor => isPointer && _type == type,
+        Kind.Null => isPointer,
+        Kind.Address => isPointer && type == DType.F32,
+        Kind.Int => !isPointer && type == DType.I32,
+        Kind.Long => !isPointer && type == DType.I64,
+        _ => !isPointer && type == DType.F32,
+    };
+
     public override string ToString() => _kind switch
     {
         Kind.Tensor => $"{_type} {_shape}",
@@ -69,8 +80,11 @@ internal readonly struct Define(string name, long number, string? word) : IEquat
 
     internal static int Cheap(string? s) => string.IsNullOrEmpty(s) ? 0 : s.Length * 7919 + s[0] * 31 + s[^1] + s[s.Length / 2] * 961;
 
+    /// <summary>What the name stands for.</summary>
+    public string Value => _word ?? _number.ToString(CultureInfo.InvariantCulture);
+
     /// <summary>As the compiler takes it.</summary>
-    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"-D{Name}={(object?)_word ?? _number}");
+    public override string ToString() => $"-D{Name}={Value}";
 
     /// <summary>How kernels name an element type (kernels/common/types.cuh).</summary>
     private static string TypeName(DType type) => type switch

@@ -7,17 +7,16 @@ namespace Plip.Engine;
 /// The kernels a device has loaded. A launch finds its kernel by file, name and constants without making a string; the
 /// first time it is loaded from the cache on disk or compiled, and a file is compiled once for all its kernels.
 /// </summary>
-internal sealed unsafe class KernelTable(Func<KernelCompiler> makeCompiler, KernelCache cache)
+internal sealed unsafe class KernelTable(KernelSources sources, Func<KernelCompiler> makeCompiler, KernelCache cache)
 {
-    // Compiled code serves every device of the process; one compilation at a time, so that two threads do not do the same one.
-    private static readonly Dictionary<string, byte[]> s_images = new(StringComparer.Ordinal);
+    // One compilation at a time in a process: a second thread that wants the same kernel finds it in the cache afterwards.
     private static readonly Lock s_compiling = new();
 
     private readonly Dictionary<int, Kernel> _kernels = []; // by hash; those of one hash are chained
     private readonly Dictionary<string, nint> _modules = new(StringComparer.Ordinal);
     private KernelCompiler? _compiler;
 
-    /// <summary>Kernel files that were compiled, not found in memory or on disk.</summary>
+    /// <summary>Kernel files that were compiled, not found on disk.</summary>
     public int Compilations { get; private set; }
 
     /// <summary>A loaded kernel.</summary>
@@ -47,11 +46,10 @@ internal sealed unsafe class KernelTable(Func<KernelCompiler> makeCompiler, Kern
     {
         var options = new string[defines.Length];
         for (var i = 0; i < options.Length; i++) options[i] = defines[i].ToString();
-        var module = Module(file, options);
+        var signature = KernelSignature.Read(sources.Text(file), name, defines);
         nint function;
-        var result = cuModuleGetFunction(&function, module, name);
-        if (result != Success) throw new CudaException($"kernels/{file}.cu has no kernel extern \"C\" {name}; correct the name at the launch", result);
-        return new Kernel(file, name, defines.ToArray(), function, next);
+        Cuda.Check(cuModuleGetFunction(&function, Module(file, options), name));
+        return new Kernel(file, name, defines.ToArray(), signature, function, next);
     }
 
     private nint Module(string file, string[] options)
@@ -60,16 +58,10 @@ internal sealed unsafe class KernelTable(Func<KernelCompiler> makeCompiler, Kern
         if (_modules.TryGetValue(key, out var module)) return module;
         lock (s_compiling)
         {
-            if (s_images.TryGetValue(key, out var known) && TryLoad(known, out module)) return _modules[key] = module;
-            if (cache.Read(key) is { } kept && TryLoad(kept, out module))
-            {
-                s_images[key] = kept;
-                return _modules[key] = module;
-            }
+            if (cache.Read(key) is { } kept && TryLoad(kept, out module)) return _modules[key] = module;
             var image = _compiler.Compile(file, options);
             Compilations++;
             cache.Write(key, image);
-            s_images[key] = image;
             fixed (byte* at = image) Cuda.Check(cuModuleLoadDataEx(&module, at, 0, null, null));
             return _modules[key] = module;
         }
@@ -89,7 +81,7 @@ internal sealed unsafe class KernelTable(Func<KernelCompiler> makeCompiler, Kern
 }
 
 /// <summary>A kernel that can be launched.</summary>
-internal sealed class Kernel(string file, string name, Define[] defines, nint function, Kernel? next)
+internal sealed class Kernel(string file, string name, Define[] defines, KernelSignature signature, nint function, Kernel? next)
 {
     public nint Function { get; } = function;
 
@@ -97,6 +89,8 @@ internal sealed class Kernel(string file, string name, Define[] defines, nint fu
     public Kernel? Next { get; } = next;
 
     public string Name { get; } = name;
+
+    public KernelSignature Signature { get; } = signature;
 
     /// <summary>Dynamic shared memory it may have without asking; the first launch that wants more asks.</summary>
     public int SharedAllowed { get; set; } = 48 << 10;
