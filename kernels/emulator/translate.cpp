@@ -106,10 +106,9 @@ static std::string base_name(const std::string& expression) {
 
 static std::string registration(const std::string& symbol, const std::string& expression, const std::string& bounds, std::set<std::string>& owners) {
     std::string base = base_name(expression), signature = "EmuSignature<decltype(&" + expression + ")>";
-    std::string text = "static void emu_run_" + symbol + "(void** p) { " + signature + "::call<&" + expression + ">(p); }\n"
-        "EMU_VISIBLE const EmuKernel emu_kernel_" + symbol + " = {emu_run_" + symbol + ", " + signature + "::count, " + signature + "::sizes, (int)(" + (bounds.empty() ? "0" : bounds) + ")};\n"
-        "EMU_VISIBLE const char* const emu_base_" + symbol + " = \"" + base + "\";\n";
-    if (owners.insert(base).second) text += "EMU_VISIBLE const char emu_owner_" + base + " = 1;\n";
+    const std::string visible = "extern \"C\" __attribute__((visibility(\"default\"))) ";
+    std::string text = "__attribute__((no_sanitize(\"thread\"))) static void emu_run_" + symbol + "(void** p) { " + signature + "::call<&" + expression + ">(p); }\n" + visible + "const EmuKernel emu_kernel_" + symbol + " = {emu_run_" + symbol + ", " + signature + "::count, " + signature + "::sizes, (int)(" + (bounds.empty() ? "0" : bounds) + ")};\n" + visible + "const char* const emu_base_" + symbol + " = \"" + base + "\";\n";
+    if (owners.insert(base).second) text += visible + "const char emu_owner_" + base + " = 1;\n";
     return text;
 }
 

@@ -7,9 +7,8 @@ template <class F> struct EmuSignature;
 template <class... A> struct EmuSignature<void (*)(A...)> {
     static constexpr int count = sizeof...(A);
     static constexpr int sizes[sizeof...(A) + 1] = {(int)sizeof(A)..., 0};
-    template <void (*KERNEL)(A...), int... I> static __forceinline__ void with(void** p, EmuIndices<I...>) { KERNEL(*(A*)p[I]...); }
-    template <void (*KERNEL)(A...)> static __forceinline__ void call(void** p) { with<KERNEL>(p, typename EmuCount<sizeof...(A)>::type()); }
+    template <void (*KERNEL)(A...), int... I> EMU_UNCHECKED static __forceinline__ void with(void** p, EmuIndices<I...>) { KERNEL(*(A*)p[I]...); }
+    template <void (*KERNEL)(A...)> EMU_UNCHECKED static __forceinline__ void call(void** p) { with<KERNEL>(p, typename EmuCount<sizeof...(A)>::type()); }
 };
 
 struct EmuKernel { void (*run)(void**); int arguments; const int* sizes; int max_threads; };
-#define EMU_VISIBLE extern "C" __attribute__((visibility("default")))

@@ -1,12 +1,12 @@
 // Mathematics of the device, by libm: correctly rounded where the device is, within its last bits elsewhere
 // (__expf, rsqrtf and their kin are more exact here than on a GPU: compare with tolerance).
 extern "C" {
-#define EMU_MATH1(f) double f(double); float f##f(float);
+#define EMU_MATH1(F) double F(double); float F##f(float);
 EMU_MATH1(exp) EMU_MATH1(exp2) EMU_MATH1(expm1) EMU_MATH1(log) EMU_MATH1(log2) EMU_MATH1(log10) EMU_MATH1(log1p)
 EMU_MATH1(sqrt) EMU_MATH1(cbrt) EMU_MATH1(sin) EMU_MATH1(cos) EMU_MATH1(tan) EMU_MATH1(asin) EMU_MATH1(acos) EMU_MATH1(atan)
 EMU_MATH1(sinh) EMU_MATH1(cosh) EMU_MATH1(tanh) EMU_MATH1(erf) EMU_MATH1(erfc) EMU_MATH1(tgamma) EMU_MATH1(lgamma)
 EMU_MATH1(fabs) EMU_MATH1(floor) EMU_MATH1(ceil) EMU_MATH1(trunc) EMU_MATH1(rint) EMU_MATH1(round) EMU_MATH1(nearbyint)
-#define EMU_MATH2(f) double f(double, double); float f##f(float, float);
+#define EMU_MATH2(F) double F(double, double); float F##f(float, float);
 EMU_MATH2(pow) EMU_MATH2(atan2) EMU_MATH2(fmod) EMU_MATH2(fmax) EMU_MATH2(fmin) EMU_MATH2(copysign) EMU_MATH2(hypot)
 double fma(double, double, double); float fmaf(float, float, float);
 double ldexp(double, int); float ldexpf(float, int);
@@ -14,7 +14,7 @@ void sincos(double, double*, double*); void sincosf(float, float*, float*);
 long lrintf(float); long lroundf(float);
 int abs(int);
 }
-#define EMU_OVERLOAD(f) static inline float f(float x) { return f##f(x); }
+#define EMU_OVERLOAD(F) static inline float F(float x) { return F##f(x); }
 EMU_OVERLOAD(exp) EMU_OVERLOAD(exp2) EMU_OVERLOAD(log) EMU_OVERLOAD(log2) EMU_OVERLOAD(sqrt) EMU_OVERLOAD(sin) EMU_OVERLOAD(cos)
 EMU_OVERLOAD(tanh) EMU_OVERLOAD(erf) EMU_OVERLOAD(fabs) EMU_OVERLOAD(floor) EMU_OVERLOAD(ceil) EMU_OVERLOAD(log1p)
 static inline float pow(float x, float y) { return powf(x, y); }
