@@ -87,10 +87,10 @@ public static unsafe class Cuda
 
     internal static string Version(int version) => string.Create(CultureInfo.InvariantCulture, $"{version / 1000}.{version % 1000 / 10}");
 
-    /// <summary>Throws when a call did not succeed.</summary>
+    /// <summary>Throws when a call did not succeed. A kernel's error shows at any later call: the thread's device tells what it had launched.</summary>
     internal static void Check(int result, [CallerArgumentExpression(nameof(result))] string call = "")
     {
-        if (result != Success) throw Error(result, call, null);
+        if (result != Success) throw CudaDevice.Entered is { } device ? device.Failed(result, call) : Error(result, call, null);
     }
 
     /// <summary>The exception for a result; <paramref name="launches"/> tells what ran before it, when kernels did.</summary>

@@ -51,7 +51,7 @@ public sealed unsafe partial class CudaDevice
             pointers[i] = values + i;
         }
         _log.Add(name, shape, arguments);
-        Ok(cuLaunchKernel(
+        Cuda.Check(cuLaunchKernel(
             kernel.Function, (uint)shape.GridX, (uint)shape.GridY, (uint)shape.GridZ, (uint)shape.BlockX, (uint)shape.BlockY, (uint)shape.BlockZ,
             (uint)shape.SharedBytes, _stream, pointers, null));
         if (_synchronous && !_capturing) Synchronize();

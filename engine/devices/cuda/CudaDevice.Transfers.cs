@@ -12,7 +12,7 @@ public sealed unsafe partial class CudaDevice
         nint at;
         var result = cuMemHostAlloc(&at, (nuint)Math.Max(1, bytes), HostPortable);
         if (result == OutOfMemory) throw new CudaException($"the system has no {bytes} bytes that it can pin; make the batch or the number of batches held ahead smaller", result);
-        Ok(result);
+        Cuda.Check(result, nameof(cuMemHostAlloc));
         return new PinnedBuffer(at, bytes);
     }
 
@@ -27,13 +27,13 @@ public sealed unsafe partial class CudaDevice
         if (from.Length < to.Bytes) throw new ArgumentException($"UploadAhead: {from.Length} bytes for {to}, which takes {to.Bytes}");
         if (_capturing) throw new InvalidOperationException("the program uploaded while a graph was captured: fill the tensor before each replay");
         nint free, arrived;
-        Ok(cuEventCreate(&free, EventUntimed));
-        Ok(cuEventRecord(free, _stream));
-        Ok(cuStreamWaitEvent(_copies, free, 0));
-        Ok(cuEventDestroy_v2(free));
-        Ok(cuEventCreate(&arrived, EventUntimed));
-        Ok(cuMemcpyHtoDAsync_v2(to.Address, (void*)from.Address, (nuint)to.Bytes, _copies));
-        Ok(cuEventRecord(arrived, _copies));
+        Cuda.Check(cuEventCreate(&free, EventUntimed));
+        Cuda.Check(cuEventRecord(free, _stream));
+        Cuda.Check(cuStreamWaitEvent(_copies, free, 0));
+        Cuda.Check(cuEventDestroy_v2(free));
+        Cuda.Check(cuEventCreate(&arrived, EventUntimed));
+        Cuda.Check(cuMemcpyHtoDAsync_v2(to.Address, (void*)from.Address, (nuint)to.Bytes, _copies));
+        Cuda.Check(cuEventRecord(arrived, _copies));
         var transfer = new CudaTransfer(this, arrived, to.Address);
         _transfers.Add(transfer);
         return transfer;
@@ -43,7 +43,7 @@ public sealed unsafe partial class CudaDevice
     {
         if (transfer.Arrived == 0) return;
         Enter();
-        Ok(cuStreamWaitEvent(_stream, transfer.Arrived, 0));
+        Cuda.Check(cuStreamWaitEvent(_stream, transfer.Arrived, 0));
         if (cuEventQuery(transfer.Arrived) == Success) Close(transfer);
     }
 
@@ -51,7 +51,7 @@ public sealed unsafe partial class CudaDevice
     {
         if (transfer.Arrived == 0) return;
         Enter();
-        Ok(cuEventSynchronize(transfer.Arrived));
+        Cuda.Check(cuEventSynchronize(transfer.Arrived));
         Close(transfer);
     }
 

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using static Plip.Engine.DriverApi;
 
 namespace Plip.Engine;
@@ -13,7 +12,7 @@ namespace Plip.Engine;
 /// </remarks>
 public sealed unsafe partial class CudaDevice : Device
 {
-    [ThreadStatic] private static nint t_context;
+    [ThreadStatic] private static CudaDevice? t_entered; // whose context is the thread's
 
     private readonly nint _context, _stream, _copies;
     private readonly int _ordinal;
@@ -77,7 +76,7 @@ public sealed unsafe partial class CudaDevice : Device
     {
         Enter();
         if (_capturing) throw new InvalidOperationException("the program waited for the GPU, or read a tensor, while a graph was captured: read after the replay");
-        Ok(cuStreamSynchronize(_stream));
+        Cuda.Check(cuStreamSynchronize(_stream));
         _log.Finished();
     }
 
@@ -110,7 +109,7 @@ public sealed unsafe partial class CudaDevice : Device
         if (bytes == 0) return;
         Enter();
         using var measured = Profiler.Transfer(this, "copy", 2 * bytes);
-        Ok(cuMemcpyDtoDAsync_v2(to, from, (nuint)bytes, _stream));
+        Cuda.Check(cuMemcpyDtoDAsync_v2(to, from, (nuint)bytes, _stream));
     }
 
     /// <inheritdoc/>
@@ -119,7 +118,7 @@ public sealed unsafe partial class CudaDevice : Device
         if (bytes == 0) return;
         Enter();
         using var measured = Profiler.Transfer(this, "clear", bytes);
-        Ok(cuMemsetD8Async(at, 0, (nuint)bytes, _stream));
+        Cuda.Check(cuMemsetD8Async(at, 0, (nuint)bytes, _stream));
     }
 
     /// <inheritdoc/>
@@ -152,18 +151,20 @@ public sealed unsafe partial class CudaDevice : Device
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (_failure != null) throw Again(_failure);
-        if (t_context == _context) return;
+        if (t_entered == this) return;
         Cuda.Check(cuCtxSetCurrent(_context));
-        t_context = _context;
+        t_entered = this;
     }
 
-    /// <summary>Throws when a call did not succeed, and names the kernels that may be the reason.</summary>
-    internal void Ok(int result, [CallerArgumentExpression(nameof(result))] string call = "")
+    /// <summary>The device this thread drove last.</summary>
+    internal static CudaDevice? Entered => t_entered;
+
+    /// <summary>The exception for a call that did not succeed; it names the kernels that may be the reason.</summary>
+    internal CudaException Failed(int result, string call)
     {
-        if (result == Success) return;
         var error = Cuda.Error(result, call, _log.Describe(_synchronous));
-        if (error is CudaLaunchException or CudaDeviceLostException) _failure = error;
-        throw error;
+        if (error is CudaLaunchException or CudaDeviceLostException) _failure ??= error;
+        return error;
     }
 
     private static CudaException Again(CudaException e) => e is CudaLaunchException
@@ -174,7 +175,7 @@ public sealed unsafe partial class CudaDevice : Device
     public override void Dispose()
     {
         if (_disposed) return;
-        if (t_context != _context) _ = cuCtxSetCurrent(t_context = _context);
+        if (t_entered != this) _ = cuCtxSetCurrent(_context);
         _ = cuStreamSynchronize(_stream);
         _disposed = true;
         foreach (var t in _transfers) _ = cuEventDestroy_v2(t.Arrived);
@@ -187,6 +188,6 @@ public sealed unsafe partial class CudaDevice : Device
         _ = cuStreamDestroy_v2(_stream);
         int device;
         if (cuDeviceGet(&device, _ordinal) == Success) _ = cuDevicePrimaryCtxRelease_v2(device);
-        t_context = 0;
+        t_entered = null;
     }
 }

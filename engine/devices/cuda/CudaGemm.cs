@@ -35,7 +35,9 @@ internal sealed unsafe class CudaGemm : IDisposable
     /// k × n or n × k.
     /// </summary>
     /// <param name="bias">n elements stored as C is.</param>
-    /// <param name="preActivation">When given, C is GELU of the result, in its form with tanh, which is all cuBLASLt has, and the result itself goes here.</param>
+    /// <param name="preActivation">
+    /// When given, C is GELU of the result, in its form with tanh, which is all cuBLASLt has, and the result itself goes here. n is then a multiple of 8.
+    /// </param>
     /// <param name="accumulate">Add to what C holds.</param>
     public void Run(
         Tensor c, Tensor a, Tensor b, bool transA, bool transB, int m, int n, int k,
@@ -44,12 +46,14 @@ internal sealed unsafe class CudaGemm : IDisposable
         if (m == 0 || n == 0 || batch == 0) return;
         if (k == 0) throw new ArgumentException($"a product of {a.Shape} and {b.Shape} sums nothing: cuBLASLt takes no such product");
         if ((bias ?? c).DType != c.DType) throw new ArgumentException($"a bias of {bias!.DType} for a result of {c.DType}: cuBLASLt takes a bias of the result's type; convert it with Ops.Cast");
+        if (preActivation != null && n % 8 != 0) throw new ArgumentException($"GELU with a product of {n} columns: cuBLASLt takes multiples of 8; use Ops.Gelu");
         var key = new Key(
             m, n, k, batch, transA, transB, a.DType, b.DType, c.DType, _device.AllowTf32, bias != null, preActivation != null,
             Alignment(a), Alignment(b), Alignment(c));
-        if (!_plans.TryGetValue(key, out var plan)) _plans[key] = plan = new Plan(_handle, key, _workspaceBytes);
+        if (!_plans.TryGetValue(key, out var plan)) _plans[key] = plan = new Plan(key);
         if (bias != null) plan.Set(BiasPointer, bias.Address);
         if (preActivation != null) plan.Set(AuxPointer, preActivation.Address);
+        if (!plan.IsChosen) plan.Choose(_handle, key, _workspaceBytes);
         float one = 1, beta = accumulate ? 1 : 0;
         fixed (Algorithm* algorithm = &plan.Algorithm)
             Check(
@@ -87,9 +91,9 @@ internal sealed unsafe class CudaGemm : IDisposable
     {
         public Algorithm Algorithm;
 
-        public Plan(nint handle, in Key key, long workspaceBytes)
+        public Plan(in Key key)
         {
-            nint description, preference;
+            nint description;
             CublasCheck(cublasLtMatmulDescCreate(&description, key.Tf32 ? Compute32FFastTF32 : Compute32F, CublasLtApi.F32), key);
             Description = description;
             Set(TransA, key.TransB ? 1 : 0);
@@ -99,6 +103,12 @@ internal sealed unsafe class CudaGemm : IDisposable
             LayoutB = Layout(key.B, key.TransB ? key.K : key.N, key.TransB ? key.N : key.K, key);
             LayoutA = Layout(key.A, key.TransA ? key.M : key.K, key.TransA ? key.K : key.M, key);
             LayoutC = Layout(key.C, key.N, key.M, key);
+        }
+
+        /// <summary>Asks for the best algorithm, once the pointers are set: with a bias, cuBLASLt wants to see one.</summary>
+        public void Choose(nint handle, in Key key, long workspaceBytes)
+        {
+            nint preference;
             CublasCheck(cublasLtMatmulPreferenceCreate(&preference), key);
             Prefer(preference, MaxWorkspace, (ulong)workspaceBytes);
             Prefer(preference, AlignmentA, key.AlignB);
@@ -111,8 +121,10 @@ internal sealed unsafe class CudaGemm : IDisposable
             _ = cublasLtMatmulPreferenceDestroy(preference);
             CublasCheck(status, key);
             CublasCheck(found == 0 ? NotSupported : best.State, key);
-            Algorithm = best.Algorithm;
+            (Algorithm, IsChosen) = (best.Algorithm, true);
         }
+
+        public bool IsChosen { get; private set; }
 
         public nint Description { get; }
 

@@ -57,7 +57,7 @@ public sealed unsafe partial class CudaDevice
         IReadOnlyCollection<nint> blocks;
         try
         {
-            Ok(cuStreamBeginCapture_v2(_stream, CaptureRelaxed));
+            Cuda.Check(cuStreamBeginCapture_v2(_stream, CaptureRelaxed));
             _capturing = true;
             try
             {
@@ -69,7 +69,7 @@ public sealed unsafe partial class CudaDevice
                 graph = 0;
                 throw;
             }
-            Ok(cuStreamEndCapture(_stream, &graph));
+            Cuda.Check(cuStreamEndCapture(_stream, &graph));
         }
         finally
         {
@@ -81,7 +81,7 @@ public sealed unsafe partial class CudaDevice
         var result = cuGraphInstantiateWithFlags(&executable, graph, 0);
         _ = cuGraphDestroy(graph);
         if (result != Success) _memory.Free(blocks);
-        Ok(result, nameof(cuGraphInstantiateWithFlags));
+        Cuda.Check(result, nameof(cuGraphInstantiateWithFlags));
         return new CudaGraph(this, executable, blocks);
     }
 
@@ -89,7 +89,7 @@ public sealed unsafe partial class CudaDevice
     {
         Enter();
         using var measured = Profiler?.Begin(ProfileKind.Kernel, s_replay) ?? default;
-        Ok(cuGraphLaunch(executable, _stream));
+        Cuda.Check(cuGraphLaunch(executable, _stream));
         if (_synchronous) Synchronize();
     }
 

@@ -123,8 +123,11 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit)
     {
         if (_next + size > _end)
         {
-            _next = Ask(Slab, madeBy, finish);
-            _end = _next + (nint)Slab;
+            // Near the limit a slab may not fit where one block does.
+            var bytes = Slab;
+            _next = Call(bytes);
+            if (_next == 0) _next = Ask(bytes = SmallBlock, madeBy, finish);
+            _end = _next + (nint)bytes;
             _slabs.Add(_next);
         }
         var block = _next;
