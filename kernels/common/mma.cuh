@@ -14,25 +14,25 @@
 
 struct EmuMma { float* d; const u32 *a, *b; };
 
-template <class T> EMU_UNCHECKED void emu_mma(void** lanes, unsigned) {
-    float A[16][16], B[8][16];
+template <class Scalar> EMU_UNCHECKED void emu_mma(void** lanes, unsigned) {
+    float EmuA[16][16], EmuB[8][16];
     for (int l = 0; l < 32; l++) {
         auto* p = (EmuMma*)lanes[l];
         int g = l >> 2, t = (l & 3) * 2;
         for (int i = 0; i < 4; i++) {
-            A[g + 8 * (i & 1)][t + 8 * (i >> 1)] = unpack_low<T>(p->a[i]);
-            A[g + 8 * (i & 1)][t + 8 * (i >> 1) + 1] = unpack_high<T>(p->a[i]);
+            EmuA[g + 8 * (i & 1)][t + 8 * (i >> 1)] = unpack_low<Scalar>(p->a[i]);
+            EmuA[g + 8 * (i & 1)][t + 8 * (i >> 1) + 1] = unpack_high<Scalar>(p->a[i]);
         }
         for (int i = 0; i < 2; i++) {
-            B[g][t + 8 * i] = unpack_low<T>(p->b[i]);
-            B[g][t + 8 * i + 1] = unpack_high<T>(p->b[i]);
+            EmuB[g][t + 8 * i] = unpack_low<Scalar>(p->b[i]);
+            EmuB[g][t + 8 * i + 1] = unpack_high<Scalar>(p->b[i]);
         }
     }
     for (int l = 0; l < 32; l++) {
         float* d = ((EmuMma*)lanes[l])->d;
         int g = l >> 2, t = (l & 3) * 2;
         for (int i = 0; i < 4; i++) {
-            const float *x = A[g + 8 * (i >> 1)], *y = B[t + (i & 1)];
+            const float *x = EmuA[g + 8 * (i >> 1)], *y = EmuB[t + (i & 1)];
             float s = 0.f;
             for (int k = 0; k < 16; k++) s += x[k] * y[k];
             d[i] += s;
@@ -40,32 +40,32 @@ template <class T> EMU_UNCHECKED void emu_mma(void** lanes, unsigned) {
     }
 }
 
-template <class T> __device__ __forceinline__ void mma_16x8x16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2], EMU_LINE) {
+template <class Scalar> __device__ __forceinline__ void mma_16x8x16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2], EMU_LINE) {
     EmuMma p{d, a, b};
-    emu_warp(0xffffffffu, emu_mma<T>, &p, line);
+    emu_warp(0xffffffffu, emu_mma<Scalar>, &p, line);
 }
 
 struct EmuMatrix { const u16* row; u32* to; };
 
-template <int COUNT, bool TRANS> EMU_UNCHECKED void emu_ldmatrix(void** lanes, unsigned) {
-    for (int q = 0; q < COUNT; q++)
+template <int Count, bool Trans> EMU_UNCHECKED void emu_ldmatrix(void** lanes, unsigned) {
+    for (int q = 0; q < Count; q++)
         for (int l = 0; l < 32; l++) {
             auto** rows = (EmuMatrix**)lanes + q * 8;
             int g = l >> 2, t = (l & 3) * 2;
-            u16 low = TRANS ? rows[t]->row[g] : rows[g]->row[t], high = TRANS ? rows[t + 1]->row[g] : rows[g]->row[t + 1];
+            u16 low = Trans ? rows[t]->row[g] : rows[g]->row[t], high = Trans ? rows[t + 1]->row[g] : rows[g]->row[t + 1];
             ((EmuMatrix*)lanes[l])->to[q] = low | (u32)high << 16;
         }
 }
 
-template <int COUNT, bool TRANS> __device__ __forceinline__ void emu_ldmatrix_call(u32 (&to)[COUNT], const void* row, int line) {
-    if (emu_lane() < COUNT * 8) emu_read_shared(row, 16);
+template <int Count, bool Trans> __device__ __forceinline__ void emu_ldmatrix_call(u32 (&to)[Count], const void* row, int line) {
+    if (emu_lane() < Count * 8) emu_read_shared(row, 16);
     EmuMatrix p{(const u16*)row, to};
-    emu_warp(0xffffffffu, emu_ldmatrix<COUNT, TRANS>, &p, line);
+    emu_warp(0xffffffffu, emu_ldmatrix<Count, Trans>, &p, line);
 }
 
-#define PLIP_LDMATRIX(COUNT, SUFFIX, TRANS)                                                                        \
-    __device__ __forceinline__ void ldmatrix_x##COUNT##SUFFIX(u32 (&to)[COUNT], const void* row, EMU_LINE) {       \
-        emu_ldmatrix_call<COUNT, TRANS>(to, row, line);                                                            \
+#define PLIP_LDMATRIX(Count, Suffix, Trans)                                                                        \
+    __device__ __forceinline__ void ldmatrix_x##Count##Suffix(u32 (&to)[Count], const void* row, EMU_LINE) {       \
+        emu_ldmatrix_call<Count, Trans>(to, row, line);                                                            \
     }
 PLIP_LDMATRIX(1, , false)
 PLIP_LDMATRIX(2, , false)
@@ -77,11 +77,11 @@ PLIP_LDMATRIX(4, _trans, true)
 
 #else
 
-template <class T> __device__ void mma_16x8x16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]);
+template <class Scalar> __device__ void mma_16x8x16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]);
 
-#define PLIP_MMA(T, NAME)                                                                                              \
-    template <> __device__ __forceinline__ void mma_16x8x16<T>(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {  \
-        asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." NAME "." NAME ".f32 "                                    \
+#define PLIP_MMA(Scalar, Name)                                                                                              \
+    template <> __device__ __forceinline__ void mma_16x8x16<Scalar>(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {  \
+        asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." Name "." Name ".f32 "                                    \
                      "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"                                           \
                      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                  \
                      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                              \
@@ -90,17 +90,17 @@ PLIP_MMA(bf16, "bf16")
 PLIP_MMA(half, "f16")
 #undef PLIP_MMA
 
-#define PLIP_LDMATRIX(SUFFIX, OP)                                                                                      \
-    __device__ __forceinline__ void ldmatrix_x1##SUFFIX(u32 (&to)[1], const void* row) {                               \
-        asm volatile("ldmatrix.sync.aligned.m8n8.x1" OP ".shared.b16 {%0}, [%1];"                                      \
+#define PLIP_LDMATRIX(Suffix, Op)                                                                                      \
+    __device__ __forceinline__ void ldmatrix_x1##Suffix(u32 (&to)[1], const void* row) {                               \
+        asm volatile("ldmatrix.sync.aligned.m8n8.x1" Op ".shared.b16 {%0}, [%1];"                                      \
                      : "=r"(to[0]) : "r"(shared_address(row)) : "memory");                                             \
     }                                                                                                                  \
-    __device__ __forceinline__ void ldmatrix_x2##SUFFIX(u32 (&to)[2], const void* row) {                               \
-        asm volatile("ldmatrix.sync.aligned.m8n8.x2" OP ".shared.b16 {%0,%1}, [%2];"                                   \
+    __device__ __forceinline__ void ldmatrix_x2##Suffix(u32 (&to)[2], const void* row) {                               \
+        asm volatile("ldmatrix.sync.aligned.m8n8.x2" Op ".shared.b16 {%0,%1}, [%2];"                                   \
                      : "=r"(to[0]), "=r"(to[1]) : "r"(shared_address(row)) : "memory");                                \
     }                                                                                                                  \
-    __device__ __forceinline__ void ldmatrix_x4##SUFFIX(u32 (&to)[4], const void* row) {                               \
-        asm volatile("ldmatrix.sync.aligned.m8n8.x4" OP ".shared.b16 {%0,%1,%2,%3}, [%4];"                             \
+    __device__ __forceinline__ void ldmatrix_x4##Suffix(u32 (&to)[4], const void* row) {                               \
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4" Op ".shared.b16 {%0,%1,%2,%3}, [%4];"                             \
                      : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(shared_address(row)) : "memory");      \
     }
 PLIP_LDMATRIX(, "")

@@ -36,7 +36,7 @@ __device__ __forceinline__ bf16 to_bf16(float x) {
 }
 
 // Two numbers in the 32-bit register that mma and ldmatrix take: the first in the lower half.
-template <class T> __device__ u32 pack2(float low, float high);
+template <class Scalar> __device__ u32 pack2(float low, float high);
 template <> __device__ inline u32 pack2<bf16>(float low, float high) { return to_bf16(low).bits | (u32)to_bf16(high).bits << 16; }
 template <> __device__ inline u32 pack2<half>(float low, float high) { return to_half(low).bits | (u32)to_half(high).bits << 16; }
 
@@ -60,7 +60,7 @@ __device__ __forceinline__ bf16 to_bf16(float x) {
     return y;
 }
 
-template <class T> __device__ __forceinline__ u32 pack2(float low, float high);
+template <class Scalar> __device__ __forceinline__ u32 pack2(float low, float high);
 template <> __device__ __forceinline__ u32 pack2<bf16>(float low, float high) {
     u32 y;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
@@ -74,12 +74,12 @@ template <> __device__ __forceinline__ u32 pack2<half>(float low, float high) {
 
 #endif
 
-/// float to whatever a kernel stores: from_float<T>(x), T = float, bf16 or half.
-template <class T> __device__ T from_float(float x);
+/// float to whatever a kernel stores: from_float<Scalar>(x), Scalar = float, bf16 or half.
+template <class Scalar> __device__ Scalar from_float(float x);
 template <> __device__ __forceinline__ float from_float<float>(float x) { return x; }
 template <> __device__ __forceinline__ bf16 from_float<bf16>(float x) { return to_bf16(x); }
 template <> __device__ __forceinline__ half from_float<half>(float x) { return to_half(x); }
 
-/// The two numbers of a 32-bit register of T = bf16 or half.
-template <class T> __device__ __forceinline__ float unpack_low(u32 x) { return to_float(T{(u16)x}); }
-template <class T> __device__ __forceinline__ float unpack_high(u32 x) { return to_float(T{(u16)(x >> 16)}); }
+/// The two numbers of a 32-bit register of Scalar = bf16 or half.
+template <class Scalar> __device__ __forceinline__ float unpack_low(u32 x) { return to_float(Scalar{(u16)x}); }
+template <class Scalar> __device__ __forceinline__ float unpack_high(u32 x) { return to_float(Scalar{(u16)(x >> 16)}); }

@@ -12,16 +12,16 @@ __device__ __forceinline__ int lane_index() { return thread_index() & 31; }
 __device__ __forceinline__ int warp_index() { return thread_index() >> 5; }
 __device__ __forceinline__ int block_warps() { return (int)(blockDim.x * blockDim.y * blockDim.z) >> 5; }
 
-/// Sum over WIDTH neighbouring lanes (a power of two); every lane of the group gets it.
-template <int WIDTH = 32> __device__ __forceinline__ float warp_sum(float v) {
+/// Sum over Lanes neighbouring lanes (a power of two); every lane of the group gets it.
+template <int Lanes = 32> __device__ __forceinline__ float warp_sum(float v) {
 #pragma unroll
-    for (int o = WIDTH / 2; o > 0; o >>= 1) v += __shfl_xor_sync(FULL_WARP, v, o);
+    for (int o = Lanes / 2; o > 0; o >>= 1) v += __shfl_xor_sync(FULL_WARP, v, o);
     return v;
 }
 
-template <int WIDTH = 32> __device__ __forceinline__ float warp_max(float v) {
+template <int Lanes = 32> __device__ __forceinline__ float warp_max(float v) {
 #pragma unroll
-    for (int o = WIDTH / 2; o > 0; o >>= 1) v = fmaxf(v, __shfl_xor_sync(FULL_WARP, v, o));
+    for (int o = Lanes / 2; o > 0; o >>= 1) v = fmaxf(v, __shfl_xor_sync(FULL_WARP, v, o));
     return v;
 }
 

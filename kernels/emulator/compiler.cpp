@@ -44,6 +44,12 @@ bool supported_arch(const std::string& name, int& number) {
     return false;
 }
 
+/// "NAME=text" or "NAME" as a line; macros are defined behind the shim, whose own names they would spoil (-DT=float).
+static std::string define(const std::string& macro) {
+    size_t equals = macro.find('=');
+    return "#define " + macro.substr(0, equals) + (equals == std::string::npos ? " 1" : " " + macro.substr(equals + 1)) + "\n";
+}
+
 bool read_compile_options(const std::vector<std::string>& given, CompileOptions& to, std::string& log) {
     static const char* const ignored[] = {"--use_fast_math", "-use_fast_math", "--ftz=", "-ftz=", "--prec-div=", "-prec-div=", "--prec-sqrt=", "-prec-sqrt=",
         "--extra-device-vectorization", "-extra-device-vectorization", "--restrict", "-restrict", "--generate-line-info", "-lineinfo", "--device-debug", "-G",
@@ -56,12 +62,12 @@ bool read_compile_options(const std::vector<std::string>& given, CompileOptions&
                     o == "--include-path" || o == "--undefine-macro" || o == "-Xptxas") && i + 1 < given.size();
         if (o == "-Xptxas" && two) { i++; continue; }
         if (two) o += (o.size() == 2 ? "" : "=") + given[++i];
-        if (starts(o, "-D") && o.size() > 2) to.preprocessor.push_back(o);
-        else if (starts(o, "--define-macro=")) to.preprocessor.push_back("-D" + value_of(o).substr(0));
-        else if (starts(o, "-U") && o.size() > 2) to.preprocessor.push_back(o);
-        else if (starts(o, "--undefine-macro=")) to.preprocessor.push_back("-U" + value_of(o));
-        else if (starts(o, "-I") && o.size() > 2) to.preprocessor.push_back("-I" + fs::absolute(o.substr(2)).string());
-        else if (starts(o, "--include-path=")) to.preprocessor.push_back("-I" + fs::absolute(value_of(o)).string());
+        if (starts(o, "-D") && o.size() > 2) to.macros += define(o.substr(2));
+        else if (starts(o, "--define-macro=")) to.macros += define(value_of(o));
+        else if (starts(o, "-U") && o.size() > 2) to.macros += "#undef " + o.substr(2) + "\n";
+        else if (starts(o, "--undefine-macro=")) to.macros += "#undef " + value_of(o) + "\n";
+        else if (starts(o, "-I") && o.size() > 2) to.folders.push_back("-I" + fs::absolute(o.substr(2)).string());
+        else if (starts(o, "--include-path=")) to.folders.push_back("-I" + fs::absolute(value_of(o)).string());
         else if (starts(o, "--gpu-architecture=") || starts(o, "-arch=")) {
             if (!supported_arch(value_of(o), to.arch)) {
                 log += "nvrtc: error: invalid value for --gpu-architecture (-arch)\n";
@@ -127,6 +133,7 @@ nvrtcResult compile(const Source& source, const CompileOptions& o, Compiled& to)
     const std::string cxx = chosen && *chosen ? chosen : "g++", file = inside(source.name);
     const bool check = options().check;
     write_file(folder + "/emulator_shim.h", std::string(emu_shim, (size_t)(emu_shim_end - emu_shim)));
+    write_file(folder + "/emulator_macros.h", o.macros);
     for (auto& h : source.headers) write_file(folder + "/" + inside(h.first), h.second);
     write_file(folder + "/" + file, source.text);
 
@@ -141,8 +148,9 @@ nvrtcResult compile(const Source& source, const CompileOptions& o, Compiled& to)
     };
 
     std::vector<std::string> command = {cxx, "-x", "c++", "-std=" + o.standard, "-E", "-w", "-D__CUDACC__", "-D__CUDACC_RTC__",
-                                        "-D__CUDA_ARCH__=" + std::to_string(o.arch * 10), "-include", "emulator_shim.h", "-I."};
-    command.insert(command.end(), o.preprocessor.begin(), o.preprocessor.end());
+                                        "-D__CUDA_ARCH__=" + std::to_string(o.arch * 10), "-include", "emulator_shim.h",
+                                        "-include", "emulator_macros.h", "-I."};
+    command.insert(command.end(), o.folders.begin(), o.folders.end());
     command.insert(command.end(), {file, "-o", "preprocessed"});
     int status = run_process(command, folder, to.log);
     if (status < 0 || status == 127) {
@@ -155,8 +163,8 @@ nvrtcResult compile(const Source& source, const CompileOptions& o, Compiled& to)
     if (!t.error.empty()) return finish(NVRTC_ERROR_COMPILATION);
     write_file(folder + "/kernel.ii", t.text);
 
-    std::vector<std::string> flags = {cxx, "-std=" + o.standard, cpu_flag(), "-fPIC", "-fvisibility=hidden", "-mtls-dialect=gnu2", "-g1", "-w", "-Werror=return-type",
-        "-fno-exceptions", "-fno-rtti", "-fno-math-errno", "-fno-strict-aliasing", "-fno-stack-protector", "-fno-semantic-interposition", "-fcf-protection=none",
+    std::vector<std::string> flags = {cxx, "-std=" + o.standard, cpu_flag(), "-fPIC", "-fvisibility=hidden", "-mtls-dialect=gnu2", "-g1", "-Wreturn-type", "-Werror=return-type",
+        "-fno-exceptions", "-fno-rtti", "-fno-math-errno", "-fno-strict-aliasing", "-fno-stack-protector", "-fstack-clash-protection", "-fno-semantic-interposition", "-fcf-protection=none",
         o.contract ? "-ffp-contract=fast" : "-ffp-contract=off"};
     std::vector<std::string> link = {"-shared", "-nostdlib", "-o", "kernel.so", library_path, "-lm", "-lgcc", "-lc", "-Wl,-z,defs"};
     if (check) {

@@ -16,7 +16,8 @@ struct Source {
     std::vector<std::string> expressions;
 };
 struct CompileOptions {
-    std::vector<std::string> preprocessor;
+    std::vector<std::string> folders;   // -I
+    std::string macros;                 // -D and -U, as text
     std::string standard = "c++17";
     int arch = 52;              // NVRTC's default
     bool contract = true;

@@ -46,7 +46,9 @@ static void on_fault(int signal, siginfo_t* info, void* ucontext) {
         w->fault_signal = signal;
         w->fault_address = (uint64_t)info->si_addr;
         w->fault_instruction = (uint64_t)registers[REG_RIP];
-        w->fault_thread = ((ThreadContext*)((sp | (stack_bytes - 1)) + 1 - sizeof(ThreadContext)))->index;
+        // Large frames are probed page by page (-fstack-clash-protection), so an overflow stops in its own stack's guard page.
+        bool own_stack = sp - (uint64_t)w->stacks < stack_bytes * w->opened;
+        w->fault_thread = own_stack ? ((ThreadContext*)((sp | (stack_bytes - 1)) + 1 - sizeof(ThreadContext)))->index : 0;
         registers[REG_RSP] = (greg_t)((((uint64_t)w->landing.get() + stack_bytes) & ~63ull) - 8);
         registers[REG_RIP] = (greg_t)land_fault;
         return;

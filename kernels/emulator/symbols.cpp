@@ -53,9 +53,11 @@ std::string source_of(const Image& image, uint64_t address, bool after_call) {
     int kept = 0;
     for (std::string line; std::getline(lines, line);) {
         line = line.substr(0, line.find(" (discriminator"));
-        if (line.rfind("??", 0) == 0 || line.find("emulator_shim.h:") != std::string::npos) continue;   // the kernel's own lines only
-        if (kept++ == 0) text = file_name(line);
-        else text += ", in " + file_name(line);
+        line = file_name(line);
+        bool ours = line.find("emulator_shim.h:") != std::string::npos || line.rfind("emulator_registration", 0) == 0 || line.rfind("name expression", 0) == 0;
+        if (ours || line.rfind("??", 0) == 0) continue;   // the kernel's own lines only
+        if (kept++ == 0) text = line;
+        else text += ", in " + line;
     }
     return text;
 }

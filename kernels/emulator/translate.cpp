@@ -118,6 +118,8 @@ Translation translate(const std::string& s, const std::vector<std::string>& expr
     std::vector<Found> kernels;
     std::set<std::string> names, owners;
     size_t kept = 0;
+    std::string early_bounds;   // extern "C" __launch_bounds__(n) __global__ …
+    bool early_c = false;
     auto keep_until = [&](size_t at, size_t next) {
         t.text.append(s, kept, at - kept);
         for (size_t i = at; i < next; i++) t.text += s[i] == '\n' ? "\n" : "";
@@ -140,12 +142,20 @@ Translation translate(const std::string& s, const std::vector<std::string>& expr
             while (end < s.size() && is_word(s[end])) end++;
             size_t length = end - at;
             if (s.compare(at, length, global_mark) == 0) {
-                bool c_name = after_extern_c(s, at) || (!braces.empty() && braces.back());
+                bool c_name = early_c || after_extern_c(s, at) || (!braces.empty() && braces.back());
                 Found f = read_kernel(s, end);
+                if (f.bounds.empty()) f.bounds = early_bounds;
+                early_bounds.clear();
+                early_c = false;
                 if (c_name && !f.name.empty() && names.insert(f.name).second) kernels.push_back(f);
                 keep_until(at, end);
             } else if (s.compare(at, length, bounds_mark) == 0) {
+                size_t open = end;
                 end = after_brackets(s, end);
+                if (after_extern_c(s, at)) {
+                    early_c = true;
+                    early_bounds = first_argument(s.substr(open + 1, end - open - 2));
+                }
                 keep_until(at, end);
             } else if (s.compare(at, length, "extern") == 0) {
                 size_t next = end;
@@ -157,14 +167,14 @@ Translation translate(const std::string& s, const std::vector<std::string>& expr
         } else at++;
     }
     t.text.append(s, kept, std::string::npos);
-    t.text += "\n# 1 \"kernels\"\n";
+    t.text += "\n# 1 \"emulator_registration\"\n";
     for (auto& k : kernels) t.text += registration(k.name, k.name, k.bounds, owners);
     for (size_t i = 0; i < expressions.size(); i++) {
         std::string e = expressions[i].substr(expressions[i].rfind('&', 0) == 0 ? 1 : 0), symbol = identifier(e, i);
         t.lowered[expressions[i]] = symbol;
         t.text += "# 1 \"name expression " + e + "\"\n" + registration(symbol, e, "", owners);
     }
-    t.text += "# 1 \"anchor\"\nextern \"C\" { __attribute__((visibility(\"default\"))) thread_local char emu_anchor[64];\n"
+    t.text += "# 1 \"emulator_registration\"\nextern \"C\" { __attribute__((visibility(\"default\"))) thread_local char emu_anchor[64];\n"
               "__attribute__((visibility(\"default\"), no_sanitize(\"thread\"))) char* emu_anchor_address() { return emu_anchor; } }\n";
     return t;
 }

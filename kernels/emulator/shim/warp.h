@@ -5,7 +5,7 @@
 template <class T> struct EmuShuffle { T value, result; int select, width; };
 enum { EMU_INDEX, EMU_XOR, EMU_DOWN, EMU_UP };
 
-template <class T, int HOW> static void emu_shuffle_op(void** lanes, unsigned mask) {
+template <class T, int HOW> EMU_UNCHECKED static void emu_shuffle_op(void** lanes, unsigned mask) {
     EMU_EACH_LANE(mask) {
         auto* me = (EmuShuffle<T>*)lanes[l];
         int width = me->width, base = l & ~(width - 1), from;
@@ -30,7 +30,7 @@ template <class T> static __forceinline__ T __shfl_up_sync(unsigned m, T v, unsi
 struct EmuVote { unsigned value, result; };
 
 #define EMU_VOTE_OP(NAME, INITIAL, COMBINE)                                                    \
-    static void NAME(void** lanes, unsigned mask) {                                            \
+    EMU_UNCHECKED static void NAME(void** lanes, unsigned mask) {                                     \
         unsigned r = INITIAL;                                                                  \
         EMU_EACH_LANE(mask) { unsigned v = ((EmuVote*)lanes[l])->value; COMBINE; }             \
         EMU_EACH_LANE(mask) ((EmuVote*)lanes[l])->result = r;                                  \

@@ -69,10 +69,10 @@ KERNEL outside_shared(float* y) {
     __shared__ float s[64];
     __shared__ float other[64];
     int t = (int)threadIdx.x;
-    other[t % 64] = 0.f;
-    s[t % 64 + t / 64 * 7] = 1.f;   // BUG outside_shared
+    other[t] = 0.f;
+    s[t + 1] = 1.f;   // BUG outside_shared: the last thread
     __syncthreads();
-    y[t] = s[t % 64] + other[t % 64];
+    y[t] = s[t] + other[t];
 }
 KERNEL outside_dynamic(float* y) {
     DYN_SMEM(float, s);

@@ -3,13 +3,13 @@
 
 extern "C" __global__ void row_sum_max(float* sum, float* largest, const float* x, int cols) {
     float s = 0.f, m = -INFINITY;
-    for (int i = (int)threadIdx.x; i < cols; i += (int)blockDim.x) {
+    for (int i = thread_index(); i < cols; i += block_warps() * 32) {
         s += x[blockIdx.x * cols + i];
         m = fmaxf(m, x[blockIdx.x * cols + i]);
     }
     s = block_sum(s);
     m = block_max(m);
-    if (threadIdx.x == 0) {
+    if (thread_index() == 0) {
         sum[blockIdx.x] = s;
         largest[blockIdx.x] = m;
     }
