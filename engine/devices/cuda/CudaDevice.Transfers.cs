@@ -39,6 +39,25 @@ public sealed unsafe partial class CudaDevice
         return transfer;
     }
 
+    /// <summary>
+    /// Starts a copy to the host behind what was launched so far, and does not wait: a loss is read a step later, and the GPU never runs dry.
+    /// <see cref="CudaTransfer.Wait"/> before the buffer is read.
+    /// </summary>
+    /// <exception cref="ArgumentException">The buffer holds fewer bytes than the tensor.</exception>
+    public CudaTransfer DownloadLater(Tensor from, PinnedBuffer to)
+    {
+        Enter();
+        if (to.Length < from.Bytes) throw new ArgumentException($"DownloadLater: {to.Length} bytes for {from}, which takes {from.Bytes}");
+        if (_capturing) throw new InvalidOperationException("the program read a tensor while a graph was captured: read after the replay");
+        nint arrived;
+        Cuda.Check(cuMemcpyDtoHAsync_v2((void*)to.Address, from.Address, (nuint)from.Bytes, _stream));
+        Cuda.Check(cuEventCreate(&arrived, EventUntimed));
+        Cuda.Check(cuEventRecord(arrived, _stream));
+        var transfer = new CudaTransfer(this, arrived, 0);
+        _transfers.Add(transfer);
+        return transfer;
+    }
+
     internal void Join(CudaTransfer transfer)
     {
         if (transfer.Arrived == 0) return;

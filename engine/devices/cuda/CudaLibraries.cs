@@ -38,13 +38,13 @@ public sealed class CudaLibraries
             null or "" or "auto" => "auto",
             "emulator" => "emulator",
             "off" => "off",
-            var other => throw new ArgumentException($"PLIP_CUDA must be auto, emulator or off; it is \"{other}\""),
+            var other => throw new CudaException($"PLIP_CUDA must be auto, emulator or off; it is \"{other}\""),
         };
         if (environment("CUDA_VISIBLE_DEVICES") is { } visible) _trace.Add($"CUDA_VISIBLE_DEVICES is \"{visible}\": the driver shows those devices alone");
     }
 
     /// <summary>What this process uses; found once, at the first use.</summary>
-    /// <exception cref="ArgumentException">PLIP_CUDA has no such value.</exception>
+    /// <exception cref="CudaException">PLIP_CUDA has no such value.</exception>
     public static CudaLibraries Current => s_current.Value;
 
     /// <summary>auto, emulator or off.</summary>

@@ -62,7 +62,15 @@ internal sealed unsafe class KernelTable(KernelSources sources, Func<KernelCompi
             var image = _compiler.Compile(file, options);
             Compilations++;
             cache.Write(key, image);
-            fixed (byte* at = image) Cuda.Check(cuModuleLoadDataEx(&module, at, 0, null, null));
+            int result;
+            fixed (byte* at = image) result = cuModuleLoadDataEx(&module, at, 0, null, null);
+            if (result is InvalidImage or NoBinaryForGpu or UnsupportedPtx)
+            {
+                var (major, minor) = Cuda.CompilerVersion;
+                throw new CudaVersionException(
+                    $"the driver, of CUDA {Cuda.Version(Cuda.DriverVersion)}, does not take what NVRTC {major}.{minor} compiles ({Cuda.Describe(result)}); update NVIDIA's driver or install an NVRTC no newer than it", result);
+            }
+            Cuda.Check(result, nameof(cuModuleLoadDataEx));
             return _modules[key] = module;
         }
     }

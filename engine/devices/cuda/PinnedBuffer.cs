@@ -4,7 +4,8 @@ namespace Plip.Engine;
 
 /// <summary>
 /// Host memory that the GPU reads by itself while both go on: what a batch is assembled in. Any thread may fill it; the thread that drives the
-/// device starts the copy with <see cref="CudaDevice.UploadAhead"/> and waits for it before the buffer is filled again.
+/// device starts the copy with <see cref="CudaDevice.UploadAhead"/> and waits for it before the buffer is filled again. What is read a step
+/// later comes into one too (<see cref="CudaDevice.DownloadLater"/>).
 /// </summary>
 public sealed unsafe class PinnedBuffer : IDisposable
 {
@@ -29,7 +30,7 @@ public sealed unsafe class PinnedBuffer : IDisposable
     }
 }
 
-/// <summary>A copy to the GPU that goes on beside its kernels.</summary>
+/// <summary>A copy to or from the GPU that the program does not wait for.</summary>
 public sealed class CudaTransfer
 {
     private readonly CudaDevice _device;
@@ -43,7 +44,7 @@ public sealed class CudaTransfer
     /// <summary>Orders kernels that are launched from here on behind the copy. The program does not wait.</summary>
     public void Join() => _device.Join(this);
 
-    /// <summary>Waits until the host's buffer has been read and may be filled again.</summary>
+    /// <summary>Waits until the copy is done: the host's buffer may be filled again, or read.</summary>
     public void Wait() => _device.Wait(this);
 
     internal void Close() => Arrived = 0;

@@ -40,6 +40,45 @@ public sealed class CudaDeviceTests
         Assert.Throws<ArgumentException>(() => d.UploadAhead(pinned, Tensor.Zeros(d, new(1001))));
     }
 
+    [Fact]
+    public void A_value_is_read_a_step_later()
+    {
+        using var d = CudaTest.Open();
+        using var pinned = d.AllocatePinned(4);
+        CudaTransfer? before = null;
+        for (var i = 1; i <= 4; i++)
+        {
+            using var step = d.BeginStep();
+            if (before != null)
+            {
+                before.Wait();
+                Assert.Equal(10f * (i - 1), BitConverter.ToSingle(pinned.Span));
+            }
+            before = d.DownloadLater(Ops.Sum(Ops.Full(d, new(10), i)), pinned); // its tensor is given back first
+        }
+        before!.Wait();
+        Assert.Equal(40f, BitConverter.ToSingle(pinned.Span));
+    }
+
+    /// <summary>A view may begin anywhere: 16 bytes at once are moved only where they may be.</summary>
+    [Fact]
+    public void Views_that_begin_anywhere_are_read_right()
+    {
+        using var d = CudaTest.Open();
+        using var step = d.BeginStep();
+        foreach (var type in (DType[])[DType.F32, DType.BF16])
+            for (var skip = 0; skip < 3; skip++)
+            {
+                var whole = Ops.Cast(Tensor.From(d, Enumerable.Range(0, 100).Select(i => (float)i).ToArray(), new(100)), type);
+                var part = whole.View(new(2, 16), skip * type.Size());
+                var sum = Ops.Cast(Ops.Add(part, part), DType.F32).ToArray();
+                Assert.Equal(Enumerable.Range(skip, 32).Select(i => 2f * i), sum);
+                var ones = Ops.Full(d, new(16), 1f);
+                Assert.Equal(
+                    Ops.Cast(Ops.LayerNorm(Ops.Affine(part, 1f), ones, ones), DType.F32).ToArray(), Ops.Cast(Ops.LayerNorm(part, ones, ones), DType.F32).ToArray());
+            }
+    }
+
     /// <summary>A launch that was done before costs no garbage: neither constants nor arguments become objects.</summary>
     [Fact]
     public void A_launch_allocates_nothing()

@@ -74,6 +74,6 @@ public sealed class CudaLibrariesTests
         var off = Finder(["libcuda.so.1"], false, ("PLIP_CUDA", "off"));
         Assert.Null(off.Find("cuda"));
         Assert.Contains("PLIP_CUDA is off", Assert.Single(off.Trace), StringComparison.Ordinal);
-        Assert.Contains("it is \"yes\"", Assert.Throws<ArgumentException>(() => Finder([], false, ("PLIP_CUDA", "yes"))).Message, StringComparison.Ordinal);
+        Assert.Contains("it is \"yes\"", Assert.Throws<CudaException>(() => Finder([], false, ("PLIP_CUDA", "yes"))).Message, StringComparison.Ordinal);
     }
 }
