@@ -61,7 +61,7 @@ public abstract class Device : IDisposable
         device.Launch(type, cpu);
     }
 
-    /// <summary>Copies host bytes to this device; complete when it returns.</summary>
+    /// <summary>Copies host bytes to this device. When it returns, <paramref name="from"/> may change, and what is launched later sees the copy.</summary>
     public abstract void Upload(ReadOnlySpan<byte> from, nint to);
 
     /// <summary>Copies bytes of this device to the host; complete when it returns.</summary>

@@ -37,8 +37,11 @@ public static class Devices
     private static readonly string[] s_onCuda =
         ["LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "CastTests"];
 
-    /// <summary>The devices a theory runs on: "cuda" too where all that its class tests has CUDA code.</summary>
-    public static IEnumerable<string> For(MethodInfo test) => s_onCuda.Contains(test.DeclaringType!.Name) ? All.Append("cuda") : All;
+    /// <summary>
+    /// The devices a theory runs on: CUDA too where all that its class tests has CUDA code. "cuda-exact" gives each tensor memory of its own,
+    /// so that the emulator sees a kernel that reads or writes past its end.
+    /// </summary>
+    public static IEnumerable<string> For(MethodInfo test) => s_onCuda.Contains(test.DeclaringType!.Name) ? [.. All, "cuda", "cuda-exact"] : All;
 
     public static Device Open(string name) => name switch
     {
@@ -47,6 +50,7 @@ public static class Devices
         "cpu-256" => OfWidth(256),
         "cpu-128" => OfWidth(128),
         "cuda" => CudaTest.Open(),
+        "cuda-exact" => CudaTest.Open(pooled: false),
         _ => throw new ArgumentException($"unknown device {name}"),
     };
 

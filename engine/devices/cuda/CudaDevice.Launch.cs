@@ -40,6 +40,8 @@ public sealed unsafe partial class CudaDevice
         kernel.Signature.Check(arguments);
         if (shape.SharedBytes > kernel.SharedAllowed)
         {
+            if (shape.SharedBytes > Description.SharedBytes)
+                throw new CudaLaunchException($"{name}: {shape.SharedBytes} bytes of shared memory, and a block of this GPU has {Description.SharedBytes}; use shorter rows or smaller tiles", 0);
             Cuda.Check(cuFuncSetAttribute(kernel.Function, MaxDynamicShared, shape.SharedBytes));
             kernel.SharedAllowed = shape.SharedBytes;
         }
@@ -51,9 +53,12 @@ public sealed unsafe partial class CudaDevice
             pointers[i] = values + i;
         }
         _log.Add(name, shape, arguments);
-        Cuda.Check(cuLaunchKernel(
+        var result = cuLaunchKernel(
             kernel.Function, (uint)shape.GridX, (uint)shape.GridY, (uint)shape.GridZ, (uint)shape.BlockX, (uint)shape.BlockY, (uint)shape.BlockZ,
-            (uint)shape.SharedBytes, _stream, pointers, null));
+            (uint)shape.SharedBytes, _stream, pointers, null);
+        if (result is InvalidValue or OutOfResources)
+            throw new CudaLaunchException($"{name}: {Cuda.Describe(result)} for {shape}; correct the grid, or make the block or its shared memory smaller", result);
+        Cuda.Check(result, nameof(cuLaunchKernel));
         if (_synchronous && !_capturing) Synchronize();
     }
 }

@@ -13,7 +13,14 @@ public sealed unsafe partial class CudaDevice
         var result = cuMemHostAlloc(&at, (nuint)Math.Max(1, bytes), HostPortable);
         if (result == OutOfMemory) throw new CudaException($"the system has no {bytes} bytes that it can pin; make the batch or the number of batches held ahead smaller", result);
         Cuda.Check(result, nameof(cuMemHostAlloc));
-        return new PinnedBuffer(at, bytes);
+        return new PinnedBuffer(this, at, bytes);
+    }
+
+    internal void FreePinned(nint at)
+    {
+        if (_disposed || _failure != null) return; // it went, or goes, with the context
+        Enter();
+        _ = cuMemFreeHost(at);
     }
 
     /// <summary>
@@ -26,6 +33,7 @@ public sealed unsafe partial class CudaDevice
         Enter();
         if (from.Length < to.Bytes) throw new ArgumentException($"UploadAhead: {from.Length} bytes for {to}, which takes {to.Bytes}");
         if (_capturing) throw new InvalidOperationException("the program uploaded while a graph was captured: fill the tensor before each replay");
+        Sweep();
         nint free, arrived;
         Cuda.Check(cuEventCreate(&free, EventUntimed));
         Cuda.Check(cuEventRecord(free, _stream));
@@ -49,6 +57,7 @@ public sealed unsafe partial class CudaDevice
         Enter();
         if (to.Length < from.Bytes) throw new ArgumentException($"DownloadLater: {to.Length} bytes for {from}, which takes {from.Bytes}");
         if (_capturing) throw new InvalidOperationException("the program read a tensor while a graph was captured: read after the replay");
+        Sweep();
         nint arrived;
         Cuda.Check(cuMemcpyDtoHAsync_v2((void*)to.Address, from.Address, (nuint)from.Bytes, _stream));
         Cuda.Check(cuEventCreate(&arrived, EventUntimed));
@@ -62,8 +71,8 @@ public sealed unsafe partial class CudaDevice
     {
         if (transfer.Arrived == 0) return;
         Enter();
+        if (_capturing) throw new InvalidOperationException("the program joined an upload while a graph was captured: join it before the replay");
         Cuda.Check(cuStreamWaitEvent(_stream, transfer.Arrived, 0));
-        if (cuEventQuery(transfer.Arrived) == Success) Close(transfer);
     }
 
     internal void Wait(CudaTransfer transfer)
@@ -72,6 +81,13 @@ public sealed unsafe partial class CudaDevice
         Enter();
         Cuda.Check(cuEventSynchronize(transfer.Arrived));
         Close(transfer);
+    }
+
+    /// <summary>Forgets the transfers that are done.</summary>
+    private void Sweep()
+    {
+        for (var i = _transfers.Count - 1; i >= 0; i--)
+            if (cuEventQuery(_transfers[i].Arrived) == Success) Close(_transfers[i]);
     }
 
     /// <summary>It has arrived: whatever is launched from here on comes behind it.</summary>

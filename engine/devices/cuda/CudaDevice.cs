@@ -138,7 +138,7 @@ public sealed unsafe partial class CudaDevice : Device
         if (_disposed || _failure != null) return;
         Enter();
         for (var i = _transfers.Count - 1; i >= 0; i--)
-            if (_transfers[i].To >= pointer && _transfers[i].To < pointer + bytes) Join(_transfers[i]); // on its way to what is given back
+            if (!_capturing && _transfers[i].To >= pointer && _transfers[i].To < pointer + bytes) Join(_transfers[i]); // on its way to what is given back
         _memory.Give(pointer, _finish);
     }
 

@@ -18,7 +18,7 @@ public sealed class CudaVersionException(string message, int code = 0) : CudaExc
 public sealed class CudaLibraryException : CudaException
 {
     internal CudaLibraryException(string library, string mode, IReadOnlyList<string> trace)
-        : base($"{Advice(library, mode)}. What was tried:{string.Concat(trace.Select(t => "\n  " + t))}") =>
+        : base($"{Advice(library, mode)}\nWhat was tried:{string.Concat(trace.Select(t => "\n  " + t))}") =>
         Library = library;
 
     /// <summary>"cuda", "nvrtc" or "cublasLt".</summary>

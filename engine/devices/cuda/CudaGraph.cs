@@ -51,6 +51,7 @@ public sealed unsafe partial class CudaDevice
         Enter();
         if (_capturing) throw new InvalidOperationException("a capture is under way already: captures do not nest");
         var profiler = Profiler;
+        foreach (var transfer in _transfers) Join(transfer); // what is recorded may not wait for what is not
         _memory.BeginCapture();
         Profiler = null; // a recorded launch takes no time of its own; the replay is measured
         nint graph = 0, executable;

@@ -64,7 +64,7 @@ internal static unsafe partial class DriverApi
     /// <summary>The emulator's alone: what it saw go wrong, with the thread and the line.</summary>
     [LibraryImport(Library)] internal static partial byte* cuEmulatorLastReport();
 
-    internal const int Success = 0, OutOfMemory = 2, NoDevice = 100, InvalidImage = 200, NoBinaryForGpu = 209, UnsupportedPtx = 222;
+    internal const int Success = 0, InvalidValue = 1, OutOfMemory = 2, NoDevice = 100, InvalidImage = 200, NoBinaryForGpu = 209, UnsupportedPtx = 222, OutOfResources = 701;
 
     /// <summary>Attributes of a device.</summary>
     internal const int MaxSharedPerBlock = 8, MultiprocessorCount = 16, ComputeMajor = 75, ComputeMinor = 76, MaxSharedPerBlockOptIn = 97;

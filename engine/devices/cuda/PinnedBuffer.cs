@@ -1,5 +1,3 @@
-using static Plip.Engine.DriverApi;
-
 namespace Plip.Engine;
 
 /// <summary>
@@ -9,9 +7,10 @@ namespace Plip.Engine;
 /// </summary>
 public sealed unsafe class PinnedBuffer : IDisposable
 {
+    private readonly CudaDevice _device;
     private nint _at;
 
-    internal PinnedBuffer(nint at, int bytes) => (_at, Length) = (at, bytes);
+    internal PinnedBuffer(CudaDevice device, nint at, int bytes) => (_device, _at, Length) = (device, at, bytes);
 
     /// <summary>Bytes.</summary>
     public int Length { get; }
@@ -22,10 +21,10 @@ public sealed unsafe class PinnedBuffer : IDisposable
 
     internal nint Address => _at != 0 ? _at : throw new ObjectDisposedException(nameof(PinnedBuffer));
 
-    /// <summary>Frees it. No copy from it may be under way.</summary>
+    /// <summary>Frees it, on the thread that drives the device. No copy to or from it may be under way.</summary>
     public void Dispose()
     {
-        if (_at != 0) _ = cuMemFreeHost(_at);
+        if (_at != 0) _device.FreePinned(_at);
         _at = 0;
     }
 }

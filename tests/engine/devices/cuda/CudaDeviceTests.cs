@@ -118,6 +118,20 @@ public sealed class CudaDeviceTests
     }
 
     [Fact]
+    public void A_launch_that_cannot_be_is_refused_and_the_device_goes_on()
+    {
+        using var d = CudaTest.Open();
+        var x = Ops.Full(d, new(10), 1f);
+        var wide = Assert.Throws<CudaLaunchException>(() => d.Launch("elementwise", "fill", [("TYPE", DType.F32), ("PACK", 1)], Launch.Grid(1).Of(2048), x, 10L, 2f));
+        Assert.StartsWith("fill: CUDA_ERROR_INVALID_VALUE", wide.Message, StringComparison.Ordinal);
+        Assert.Contains("block (2048, 1, 1)", wide.Message, StringComparison.Ordinal);
+        var shared = Assert.Throws<CudaLaunchException>(() => d.Launch("elementwise", "fill", [("TYPE", DType.F32), ("PACK", 1)], Launch.Grid(1).Of(32).Shared(1 << 20), x, 10L, 2f));
+        Assert.Contains("1048576 bytes of shared memory", shared.Message, StringComparison.Ordinal);
+        d.Launch("elementwise", "fill", [("TYPE", DType.F32), ("PACK", 1)], Launch.Grid(0).Of(32), x, 10L, 2f);
+        Assert.Equal(10f, Ops.Sum(x).Item());
+    }
+
+    [Fact]
     public void The_profiler_tells_the_GPUs_time()
     {
         using var d = CudaTest.Open();
