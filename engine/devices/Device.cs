@@ -33,6 +33,9 @@ public abstract class Device : IDisposable
     /// <summary>What records this device's work at the moment, or null.</summary>
     internal Profiler? Profiler { get; set; }
 
+    /// <summary>The time a profile of this device is measured in.</summary>
+    internal virtual IProfileClock ProfileClock => new HostClock();
+
     /// <summary>Opens a step: every tensor made until it is disposed goes back to the pool then (DESIGN 2).</summary>
     /// <param name="recordGradients">False for evaluation: nothing is taped and nothing is kept for a backward.</param>
     public Step BeginStep(bool recordGradients = true) => new(this, recordGradients);
@@ -40,12 +43,25 @@ public abstract class Device : IDisposable
     /// <summary>Runs an op's arithmetic where its tensors live. Each op hands in its page's code for every device there is.</summary>
     public abstract void Run(Action<CpuDevice> cpu);
 
-    /// <summary>Runs an op's kernel where its tensors live.</summary>
+    /// <summary>Runs an op's kernel where its tensors live: <c>x.Device.Run(x.DType, new LayerNormForward(…))</c>.</summary>
     /// <param name="type">How the activations are stored.</param>
-    /// <param name="cpu">The page's kernel for the CPU.</param>
-    internal void Run<TKernel>(DType type, TKernel cpu) where TKernel : struct, ICpuKernel => ((CpuDevice)this).Launch(type, cpu);
+    /// <param name="kernel">The page's kernel.</param>
+    internal void Run<TKernel>(DType type, TKernel kernel) where TKernel : struct, IKernel
+    {
+        if (this is CpuDevice cpu) cpu.Launch(type, kernel);
+        else ((CudaDevice)this).Launch(type, kernel);
+    }
 
-    /// <summary>Copies host bytes to this device; complete when it returns.</summary>
+    /// <summary>The same for a page that has no CUDA code yet: it names its kernel <c>cpu:</c>.</summary>
+    /// <exception cref="NotSupportedException">The tensors live on a GPU.</exception>
+    internal void Run<TKernel>(DType type, TKernel cpu, [CallerMemberName] string op = "") where TKernel : struct, ICpuKernel
+    {
+        if (this is not CpuDevice device)
+            throw new NotSupportedException($"{op}: its kernel {cpu.Work.Name} has no CUDA code yet; run this op on the CPU device");
+        device.Launch(type, cpu);
+    }
+
+    /// <summary>Copies host bytes to this device. When it returns, <paramref name="from"/> may change, and what is launched later sees the copy.</summary>
     public abstract void Upload(ReadOnlySpan<byte> from, nint to);
 
     /// <summary>Copies bytes of this device to the host; complete when it returns.</summary>
@@ -60,6 +76,9 @@ public abstract class Device : IDisposable
     /// <summary>Takes a block from the pool; contents are undefined.</summary>
     protected abstract nint Take(long bytes);
 
+    /// <summary>The same; a device that can run out of memory remembers who made what.</summary>
+    protected virtual nint Take(long bytes, string madeBy) => Take(bytes);
+
     /// <summary>Gives a block back to the pool.</summary>
     protected abstract void Give(nint pointer, long bytes);
 
@@ -68,7 +87,7 @@ public abstract class Device : IDisposable
 
     internal Storage Allocate(long bytes, string madeBy)
     {
-        var storage = new Storage(this, Take(bytes), bytes, CurrentStep, madeBy);
+        var storage = new Storage(this, Take(bytes, madeBy), bytes, CurrentStep, madeBy);
         CurrentStep?.Own(storage);
         _liveBlocks++;
         _liveBytes += bytes;

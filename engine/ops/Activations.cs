@@ -112,19 +112,25 @@ file static class Activation
     public static Tensor Apply<TFunction>(Tensor x, [CallerMemberName] string op = "") where TFunction : struct, IActivation
     {
         var y = Tensor.Like(x, op);
-        y.Device.Run(y.DType, cpu: new ActivationForward<TFunction>(y, x));
+        y.Device.Run(y.DType, new ActivationForward<TFunction>(y, x));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x, op);
-            dx.Device.Run(dx.DType, cpu: new ActivationBackward<TFunction>(dx, dy, TFunction.SavesOutput ? y : x));
+            dx.Device.Run(dx.DType, new ActivationBackward<TFunction>(dx, dy, TFunction.SavesOutput ? y : x));
             return [dx];
         }, null, op);
     }
 }
 
-file readonly unsafe struct ActivationForward<TFunction>(Tensor y, Tensor x) : ICpuKernel where TFunction : struct, IActivation
+file readonly unsafe struct ActivationForward<TFunction>(Tensor y, Tensor x) : IKernel where TFunction : struct, IActivation
 {
     public Work Work => Work.On(TFunction.Name + "_forward", TFunction.Flops.Value, y, x);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, y, x);
+        gpu.Launch("activations", "activation_forward", [("TYPE", type), ("PACK", pack), ("FUNCTION", TFunction.Name)], Launch.PerElement(y.Count, pack), y, x, y.Count);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -137,9 +143,16 @@ file readonly unsafe struct ActivationForward<TFunction>(Tensor y, Tensor x) : I
     }
 }
 
-file readonly unsafe struct ActivationBackward<TFunction>(Tensor dx, Tensor dy, Tensor saved) : ICpuKernel where TFunction : struct, IActivation
+file readonly unsafe struct ActivationBackward<TFunction>(Tensor dx, Tensor dy, Tensor saved) : IKernel where TFunction : struct, IActivation
 {
     public Work Work => Work.On(TFunction.Name + "_backward", TFunction.Flops.Slope + 1, dx, dy, saved);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, dx, dy, saved);
+        gpu.Launch(
+            "activations", "activation_backward", [("TYPE", type), ("PACK", pack), ("FUNCTION", TFunction.Name)], Launch.PerElement(dx.Count, pack), dx, dy, saved, dx.Count);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

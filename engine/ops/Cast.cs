@@ -24,11 +24,11 @@ public static partial class Ops
         switch (x.DType, type)
         {
             case (DType.F32, DType.BF16) or (DType.BF16, DType.F32): CastInto(y, x); break;
-            case (DType.U8, DType.F32): y.Device.Run(DType.F32, cpu: new BytesKernel(y, x)); break;
-            case (DType.F32, DType.F16): y.Device.Run(DType.F32, cpu: new OneByOneKernel<ToHalf>(y, x)); break;
-            case (DType.F16, DType.F32): y.Device.Run(DType.F32, cpu: new OneByOneKernel<FromHalf>(y, x)); break;
-            case (DType.I32, DType.I64): y.Device.Run(DType.F32, cpu: new OneByOneKernel<Widen>(y, x)); break;
-            case (DType.I64, DType.I32): y.Device.Run(DType.F32, cpu: new OneByOneKernel<Narrow>(y, x)); break;
+            case (DType.U8, DType.F32): y.Device.Run(DType.F32, new BytesKernel(y, x)); break;
+            case (DType.F32, DType.F16): y.Device.Run(DType.F32, new HalfKernel<ToHalf>(y, x)); break;
+            case (DType.F16, DType.F32): y.Device.Run(DType.F32, new HalfKernel<FromHalf>(y, x)); break;
+            case (DType.I32, DType.I64): y.Device.Run(DType.F32, new OneByOneKernel<Widen>(y, x)); break;
+            case (DType.I64, DType.I32): y.Device.Run(DType.F32, new OneByOneKernel<Narrow>(y, x)); break;
             default:
                 y.Release();
                 throw new ArgumentException($"Cast: no conversion from {x.DType} to {type}");
@@ -42,15 +42,28 @@ public static partial class Ops
     internal static void CastInto(Tensor y, Tensor x)
     {
         Require.SameShape(y, x);
-        if (x.DType == DType.F32) y.Device.Run(y.DType, cpu: new CastKernel<F32>(y, x));
-        else y.Device.Run(y.DType, cpu: new CastKernel<BF16>(y, x));
+        if (x.DType == DType.F32) y.Device.Run(y.DType, new CastKernel<F32>(y, x));
+        else y.Device.Run(y.DType, new CastKernel<BF16>(y, x));
+    }
+}
+
+file static class FloatCast
+{
+    private const int Widest = 4; // elements of F32 in 16 bytes
+
+    public static void Launch(CudaDevice gpu, Tensor y, Tensor x)
+    {
+        var pack = Pack.Of(DType.F32, y, x) == 1 ? 1 : Widest;
+        gpu.Launch("cast", "cast", [("FROM", x.DType), ("TO", y.DType), ("PACK", pack)], Engine.Launch.PerElement(y.Count, pack), y, x, y.Count);
     }
 }
 
 /// <summary>From <typeparamref name="TFrom"/> to the type it is launched with.</summary>
-file readonly unsafe struct CastKernel<TFrom>(Tensor y, Tensor x) : ICpuKernel where TFrom : unmanaged, IElement<TFrom>
+file readonly unsafe struct CastKernel<TFrom>(Tensor y, Tensor x) : IKernel where TFrom : unmanaged, IElement<TFrom>
 {
     public Work Work => Work.On("cast", 0, y, x);
+
+    public void Run(CudaDevice gpu, DType type) => FloatCast.Launch(gpu, y, x);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -63,9 +76,11 @@ file readonly unsafe struct CastKernel<TFrom>(Tensor y, Tensor x) : ICpuKernel w
     }
 }
 
-file readonly unsafe struct BytesKernel(Tensor y, Tensor x) : ICpuKernel
+file readonly unsafe struct BytesKernel(Tensor y, Tensor x) : IKernel
 {
     public Work Work => Work.On("cast", 0, y, x);
+
+    public void Run(CudaDevice gpu, DType type) => FloatCast.Launch(gpu, y, x);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -109,9 +124,31 @@ file readonly unsafe struct Narrow : IConversion
     }
 }
 
-file readonly unsafe struct OneByOneKernel<TConversion>(Tensor y, Tensor x) : ICpuKernel where TConversion : struct, IConversion
+/// <summary>Between F32 and F16.</summary>
+file readonly struct HalfKernel<TConversion>(Tensor y, Tensor x) : IKernel where TConversion : struct, IConversion
 {
     public Work Work => Work.On("cast", 0, y, x);
+
+    public void Run(CudaDevice gpu, DType type) => FloatCast.Launch(gpu, y, x);
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => new OneByOneKernel<TConversion>(y, x).Run<V, T>(cpu);
+}
+
+file readonly unsafe struct OneByOneKernel<TConversion>(Tensor y, Tensor x) : IKernel where TConversion : struct, IConversion
+{
+    public Work Work => Work.On("cast", 0, y, x);
+
+    /// <summary>By way of the host: ids and offsets are few, and one that does not fit must be reported here and now.</summary>
+    public void Run(CudaDevice gpu, DType type)
+    {
+        byte[] from = new byte[x.Bytes], to = new byte[y.Bytes];
+        gpu.Download(x.Address, from);
+        fixed (byte* f = from, t = to)
+            for (var i = 0L; i < y.Count; i++) TConversion.At(t, f, i);
+        gpu.Upload(to, y.Address);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

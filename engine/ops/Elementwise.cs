@@ -16,7 +16,7 @@ public static partial class Ops
     {
         Require.SameShape(a, b);
         var y = Tensor.Like(a);
-        y.Device.Run(y.DType, cpu: new AddKernel(y, a, b));
+        y.Device.Run(y.DType, new AddKernel(y, a, b));
         return Tape.Record(y, [a, b], dy => [dy, dy]);
     }
 
@@ -25,7 +25,7 @@ public static partial class Ops
     {
         Require.SameShape(a, b);
         var y = Tensor.Like(a);
-        y.Device.Run(y.DType, cpu: new SubtractKernel(y, a, b));
+        y.Device.Run(y.DType, new SubtractKernel(y, a, b));
         return Tape.Record(y, [a, b], dy => [dy, b.NeedsGrad ? Affine(dy, -1f) : null]);
     }
 
@@ -34,7 +34,7 @@ public static partial class Ops
     {
         Require.SameShape(a, b);
         var y = Tensor.Like(a);
-        y.Device.Run(y.DType, cpu: new MultiplyKernel(y, a, b));
+        y.Device.Run(y.DType, new MultiplyKernel(y, a, b));
         return Tape.Record(y, [a, b], dy => [a.NeedsGrad ? Multiply(dy, b) : null, b.NeedsGrad ? Multiply(dy, a) : null]);
     }
 
@@ -42,7 +42,7 @@ public static partial class Ops
     public static Tensor Affine(Tensor x, float scale, float shift = 0f)
     {
         var y = Tensor.Like(x);
-        y.Device.Run(y.DType, cpu: new AffineKernel(y, x, scale, shift));
+        y.Device.Run(y.DType, new AffineKernel(y, x, scale, shift));
         return Tape.Record(y, [x], dy => [Affine(dy, scale)]);
     }
 
@@ -65,22 +65,28 @@ public static partial class Ops
     internal static void AddInto(Tensor x, Tensor g)
     {
         Require.SameShape(x, g);
-        if (x.DType == g.DType) x.Device.Run(x.DType, cpu: new AddKernel(x, x, g));
-        else x.Device.Run(g.DType, cpu: new AccumulateKernel(x, g));
+        if (x.DType == g.DType) x.Device.Run(x.DType, new AddKernel(x, x, g));
+        else x.Device.Run(g.DType, new AccumulateKernel(x, g));
     }
 
     /// <summary>A constant tensor.</summary>
     public static Tensor Full(Device device, Shape shape, float value)
     {
         var y = Tensor.Empty(device, shape);
-        device.Run(y.DType, cpu: new FillKernel(y, value));
+        device.Run(y.DType, new FillKernel(y, value));
         return y;
     }
 }
 
-file readonly unsafe struct AddKernel(Tensor y, Tensor a, Tensor b) : ICpuKernel
+file readonly unsafe struct AddKernel(Tensor y, Tensor a, Tensor b) : IKernel
 {
     public Work Work => Work.On("add", 1, y, a, b);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, y, a, b);
+        gpu.Launch("elementwise", "add", [("TYPE", type), ("PACK", pack)], Launch.PerElement(y.Count, pack), y, a, b, y.Count);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -93,9 +99,12 @@ file readonly unsafe struct AddKernel(Tensor y, Tensor a, Tensor b) : ICpuKernel
     }
 }
 
-file readonly unsafe struct AccumulateKernel(Tensor sum, Tensor x) : ICpuKernel
+file readonly unsafe struct AccumulateKernel(Tensor sum, Tensor x) : IKernel
 {
     public Work Work => Work.On("accumulate", 1, sum, sum, x);
+
+    public void Run(CudaDevice gpu, DType type) =>
+        gpu.Launch("elementwise", "accumulate", [("TYPE", type), ("PACK", 1)], Launch.PerElement(sum.Count), sum, x, sum.Count);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -108,9 +117,15 @@ file readonly unsafe struct AccumulateKernel(Tensor sum, Tensor x) : ICpuKernel
     }
 }
 
-file readonly unsafe struct SubtractKernel(Tensor y, Tensor a, Tensor b) : ICpuKernel
+file readonly unsafe struct SubtractKernel(Tensor y, Tensor a, Tensor b) : IKernel
 {
     public Work Work => Work.On("subtract", 1, y, a, b);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, y, a, b);
+        gpu.Launch("elementwise", "subtract", [("TYPE", type), ("PACK", pack)], Launch.PerElement(y.Count, pack), y, a, b, y.Count);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -123,9 +138,15 @@ file readonly unsafe struct SubtractKernel(Tensor y, Tensor a, Tensor b) : ICpuK
     }
 }
 
-file readonly unsafe struct MultiplyKernel(Tensor y, Tensor a, Tensor b) : ICpuKernel
+file readonly unsafe struct MultiplyKernel(Tensor y, Tensor a, Tensor b) : IKernel
 {
     public Work Work => Work.On("multiply", 1, y, a, b);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, y, a, b);
+        gpu.Launch("elementwise", "multiply", [("TYPE", type), ("PACK", pack)], Launch.PerElement(y.Count, pack), y, a, b, y.Count);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -138,9 +159,15 @@ file readonly unsafe struct MultiplyKernel(Tensor y, Tensor a, Tensor b) : ICpuK
     }
 }
 
-file readonly unsafe struct AffineKernel(Tensor y, Tensor x, float scale, float shift) : ICpuKernel
+file readonly unsafe struct AffineKernel(Tensor y, Tensor x, float scale, float shift) : IKernel
 {
     public Work Work => Work.On("affine", 2, y, x);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, y, x);
+        gpu.Launch("elementwise", "affine", [("TYPE", type), ("PACK", pack)], Launch.PerElement(y.Count, pack), y, x, y.Count, scale, shift);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -153,9 +180,12 @@ file readonly unsafe struct AffineKernel(Tensor y, Tensor x, float scale, float 
     }
 }
 
-file readonly unsafe struct FillKernel(Tensor y, float value) : ICpuKernel
+file readonly unsafe struct FillKernel(Tensor y, float value) : IKernel
 {
     public Work Work => Work.On("fill", 0, y);
+
+    public void Run(CudaDevice gpu, DType type) =>
+        gpu.Launch("elementwise", "fill", [("TYPE", type), ("PACK", 1)], Launch.PerElement(y.Count), y, y.Count, value);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

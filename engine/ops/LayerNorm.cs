@@ -18,22 +18,26 @@ public static partial class Ops
         var y = Tensor.Like(x);
         var mean = Tensor.PerRow(x);
         var rstd = Tensor.PerRow(x);
-        x.Device.Run(x.DType, cpu: new LayerNormForward(y, mean, rstd, x, gamma, beta, eps));
+        x.Device.Run(x.DType, new LayerNormForward(y, mean, rstd, x, gamma, beta, eps));
         return Tape.Record(y, [x, gamma, beta], dy =>
         {
             var (dx, dgamma, dbeta) = (Tensor.Like(x), Tensor.Like(gamma), Tensor.Like(beta));
-            x.Device.Run(x.DType, cpu: new LayerNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma));
+            x.Device.Run(x.DType, new LayerNormBackward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma));
             return [dx, dgamma, dbeta];
         }, [mean, rstd]);
     }
 }
 
 file readonly unsafe struct LayerNormForward(
-    Tensor y, Tensor mean, Tensor rstd, Tensor x, Tensor gamma, Tensor beta, float eps) : ICpuKernel
+    Tensor y, Tensor mean, Tensor rstd, Tensor x, Tensor gamma, Tensor beta, float eps) : IKernel
 {
     private const int RowsPerTask = 64;
 
     public Work Work => Work.On("layer_norm_forward", 8, x, y);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "layer_norm", "layer_norm_forward", [("TYPE", type), ("COLS", x.Cols), ("PACK", Pack.Of(type, x.Cols, x, y, gamma, beta))],
+        Launch.WarpPerRow(x.Rows), y, mean, rstd, x, gamma, beta, x.Rows, eps);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -67,11 +71,23 @@ file readonly unsafe struct LayerNormForward(
 }
 
 file readonly unsafe struct LayerNormBackward(
-    Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean, Tensor rstd, Tensor gamma) : ICpuKernel
+    Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean, Tensor rstd, Tensor gamma) : IKernel
 {
     private const int RowsPerBlock = 64; // whose γ and β gradients are summed before the blocks are
 
     public Work Work => Work.On("layer_norm_backward", 14, x, dy, dx);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        const int RowsPerBlock = 32; // as in the kernel
+        int cols = x.Cols, blocks = Launch.Blocks(x.Rows, RowsPerBlock);
+        using var partial = gpu.Scratch(2L * blocks * cols);
+        ReadOnlySpan<Define> constants = [("TYPE", type), ("COLS", cols), ("PACK", Pack.Of(type, cols, x, dy, dx, gamma))];
+        gpu.Launch(
+            "layer_norm", "layer_norm_backward", constants, Launch.Grid(blocks).Of(32, 8).Shared(2 * cols * sizeof(float)),
+            dx, partial, dy, x, mean, rstd, gamma, x.Rows);
+        gpu.Launch("layer_norm", "layer_norm_parameters", constants, Launch.Grid(Launch.Blocks(cols, 32), 2).Of(32, 8), dgamma, dbeta, partial, blocks);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

@@ -16,7 +16,7 @@ public static partial class Ops
     {
         RequireLinear(x, weight, bias);
         var y = Tensor.Empty(x.Device, x.Shape.WithCols(weight.Shape[0]), x.DType);
-        y.Device.Run(x.DType, cpu: new LinearForward(y, x, weight, bias));
+        y.Device.Run(x.DType, new LinearForward(y, x, weight, bias));
         return Tape.Record(y, bias == null ? [x, weight] : [x, weight, bias], dy =>
         {
             var (dx, dw) = LinearGradients(x, weight, dy);
@@ -34,12 +34,12 @@ public static partial class Ops
         var y = Tensor.Empty(x.Device, x.Shape.WithCols(weight.Shape[0]), x.DType);
         var needed = x.Device.Recording && (x.NeedsGrad || weight.NeedsGrad || bias is { NeedsGrad: true });
         var h = needed ? Tensor.Like(y) : null;
-        y.Device.Run(x.DType, cpu: new LinearGeluForward(y, h, x, weight, bias));
+        y.Device.Run(x.DType, new LinearGeluForward(y, h, x, weight, bias));
         if (h == null) return y;
         return Tape.Record(y, bias == null ? [x, weight] : [x, weight, bias], dy =>
         {
             var db = bias is { NeedsGrad: true } ? Tensor.Empty(bias.Device, bias.Shape) : null;
-            h.Device.Run(h.DType, cpu: new LinearGeluBackward(h, db, dy));
+            h.Device.Run(h.DType, new LinearGeluBackward(h, db, dy));
             var (dx, dw) = LinearGradients(x, weight, h);
             return bias == null ? [dx, dw] : [dx, dw, db];
         }, [h]);
@@ -59,20 +59,31 @@ public static partial class Ops
         if (x.NeedsGrad)
         {
             dx = Tensor.Like(x);
-            dx.Device.Run(x.DType, cpu: new LinearInputGradient(dx, dy, weight));
+            dx.Device.Run(x.DType, new LinearInputGradient(dx, dy, weight));
         }
         if (weight.NeedsGrad)
         {
             dw = Tensor.Empty(weight.Device, weight.Shape);
-            dw.Device.Run(x.DType, cpu: new LinearWeightGradient(dw, dy, x));
+            dw.Device.Run(x.DType, new LinearWeightGradient(dw, dy, x));
         }
         return (dx, dw);
     }
 }
 
-file readonly unsafe struct LinearForward(Tensor y, Tensor x, Tensor weight, Tensor? bias) : ICpuKernel
+file readonly unsafe struct LinearForward(Tensor y, Tensor x, Tensor weight, Tensor? bias) : IKernel
 {
     public Work Work => Work.On("linear", 2.0 * x.Cols, y, x, weight);
+
+    public void Run(CudaDevice gpu, DType type) => Product(gpu, type, y, x, weight, bias);
+
+    /// <summary>x·Wᵀ + b by cuBLASLt, which adds a bias of the result's type alone: rounding it errs by no more than rounding the result does.</summary>
+    public static void Product(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor weight, Tensor? bias)
+    {
+        var stored = bias == null || bias.DType == type ? bias : Tensor.Empty(gpu, bias.Shape, type);
+        if (stored != bias) Ops.CastInto(stored!, bias!);
+        gpu.Gemm.Run(y, x, weight, false, true, x.Rows, y.Cols, x.Cols, bias: stored);
+        if (stored != bias) stored!.Release();
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -80,11 +91,19 @@ file readonly unsafe struct LinearForward(Tensor y, Tensor x, Tensor weight, Ten
             cpu, false, true, x.Rows, y.Cols, x.Cols, x.At<T>(), x.Cols, weight.At<T>(), x.Cols, y.At<T>(), y.Cols, bias: bias == null ? null : bias.F32);
 }
 
-file readonly unsafe struct LinearGeluForward(Tensor y, Tensor? h, Tensor x, Tensor weight, Tensor? bias) : ICpuKernel
+file readonly unsafe struct LinearGeluForward(Tensor y, Tensor? h, Tensor x, Tensor weight, Tensor? bias) : IKernel
 {
     private const double GeluFlops = 44;
 
     public Work Work => h == null ? Work.On("linear_gelu", 2.0 * x.Cols + GeluFlops, y, x, weight) : Work.On("linear_gelu", 2.0 * x.Cols + GeluFlops, y, h, x, weight);
+
+    /// <summary>GELU by a pass of its own: cuBLASLt has it only in its form with tanh.</summary>
+    public void Run(CudaDevice gpu, DType type)
+    {
+        LinearForward.Product(gpu, type, h ?? y, x, weight, bias);
+        var pack = Pack.Of(type, y, h ?? y);
+        gpu.Launch("activations", "activation_forward", [("TYPE", type), ("PACK", pack), ("FUNCTION", "gelu")], Launch.PerElement(y.Count, pack), y, h ?? y, y.Count);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -94,7 +113,7 @@ file readonly unsafe struct LinearGeluForward(Tensor y, Tensor? h, Tensor x, Ten
 }
 
 /// <summary>h becomes dh; db, where it is wanted, is summed over blocks of rows, which are then added in order.</summary>
-file readonly unsafe struct LinearGeluBackward(Tensor h, Tensor? db, Tensor dy) : ICpuKernel
+file readonly unsafe struct LinearGeluBackward(Tensor h, Tensor? db, Tensor dy) : IKernel
 {
     private const int RowsPerBlock = 16;
 
@@ -105,6 +124,13 @@ file readonly unsafe struct LinearGeluBackward(Tensor h, Tensor? db, Tensor dy) 
             var pass = Work.On("linear_gelu_backward", db == null ? 47 : 48, h, dy);
             return pass with { Bytes = pass.Bytes + h.Bytes }; // h is read, and dh written
         }
+    }
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, h, dy);
+        gpu.Launch("activations", "activation_backward", [("TYPE", type), ("PACK", pack), ("FUNCTION", "gelu")], Launch.PerElement(h.Count, pack), h, dy, h, h.Count);
+        if (db != null) Ops.SumRowsInto(db, h);
     }
 
     public void Run<V, T>(CpuDevice cpu)
@@ -158,9 +184,11 @@ file readonly unsafe struct LinearGeluBackward(Tensor h, Tensor? db, Tensor dy) 
     }
 }
 
-file readonly unsafe struct LinearInputGradient(Tensor dx, Tensor dy, Tensor weight) : ICpuKernel
+file readonly unsafe struct LinearInputGradient(Tensor dx, Tensor dy, Tensor weight) : IKernel
 {
     public Work Work => Work.On("linear_input_gradient", 2.0 * dy.Cols, dx, dy, weight);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Gemm.Run(dx, dy, weight, false, false, dx.Rows, dx.Cols, dy.Cols);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -168,9 +196,11 @@ file readonly unsafe struct LinearInputGradient(Tensor dx, Tensor dy, Tensor wei
             cpu, false, false, dx.Rows, dx.Cols, dy.Cols, dy.At<T>(), dy.Cols, weight.At<T>(), dx.Cols, dx.At<T>(), dx.Cols);
 }
 
-file readonly unsafe struct LinearWeightGradient(Tensor dw, Tensor dy, Tensor x) : ICpuKernel
+file readonly unsafe struct LinearWeightGradient(Tensor dw, Tensor dy, Tensor x) : IKernel
 {
     public Work Work => Work.On("linear_weight_gradient", 2.0 * x.Rows, dw, dy, x);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Gemm.Run(dw, dy, x, true, false, dy.Cols, x.Cols, x.Rows);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

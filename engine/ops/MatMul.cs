@@ -22,7 +22,7 @@ public static partial class Ops
         var (kb, n) = transB ? (b.Shape[-1], b.Shape[-2]) : (b.Shape[-2], b.Shape[-1]);
         Require.That(k == kb, $"inner extents differ: {a.Shape}{(transA ? "ᵀ" : "")} · {b.Shape}{(transB ? "ᵀ" : "")} has {k} against {kb}");
         var c = Tensor.Empty(a.Device, a.Shape.Rank == 3 ? new Shape(batch, m, n) : new Shape(m, n), a.DType);
-        c.Device.Run(a.DType, cpu: new MatMulKernel(c, a, b, transA, transB, batch, m, n, k));
+        c.Device.Run(a.DType, new MatMulKernel(c, a, b, transA, transB, batch, m, n, k));
         return Tape.Record(c, [a, b], dc =>
         [
             !a.NeedsGrad ? null : transA ? MatMul(b, dc, transB, true) : MatMul(dc, b, false, !transB),
@@ -32,9 +32,11 @@ public static partial class Ops
 }
 
 file readonly unsafe struct MatMulKernel(
-    Tensor c, Tensor a, Tensor b, bool transA, bool transB, int batch, int m, int n, int k) : ICpuKernel
+    Tensor c, Tensor a, Tensor b, bool transA, bool transB, int batch, int m, int n, int k) : IKernel
 {
     public Work Work => Work.On("mat_mul", 2.0 * k, c, a, b);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Gemm.Run(c, a, b, transA, transB, m, n, k, batch);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

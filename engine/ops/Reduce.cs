@@ -24,21 +24,30 @@ public static partial class Ops
     private static Tensor ScaledSum(Tensor x, float scale, [CallerMemberName] string op = "")
     {
         var y = Tensor.Empty(x.Device, new Shape(), DType.F32, op);
-        y.Device.Run(x.DType, cpu: new SumKernel(y, x, scale));
+        y.Device.Run(x.DType, new SumKernel(y, x, scale));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x, op);
-            dx.Device.Run(dx.DType, cpu: new SpreadKernel(dx, dy, scale));
+            dx.Device.Run(dx.DType, new SpreadKernel(dx, dy, scale));
             return [dx];
         }, null, op);
     }
 }
 
-file readonly unsafe struct SumKernel(Tensor y, Tensor x, float scale) : ICpuKernel
+file readonly unsafe struct SumKernel(Tensor y, Tensor x, float scale) : IKernel
 {
     private const int TermsPerRun = 1024;
 
     public Work Work => Work.On("sum", 1, x, y);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        const int PerBlock = 4096; // as in the kernel
+        var blocks = Launch.Blocks(x.Count, PerBlock);
+        using var partial = gpu.Scratch(blocks);
+        gpu.Launch("reduce", "sum_blocks", [("TYPE", type)], Launch.Grid(blocks).Of(256), partial, x, x.Count);
+        gpu.Launch("reduce", "sum_all", [("TYPE", type)], Launch.Grid(1).Of(256), y, partial, blocks, scale);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -64,9 +73,12 @@ file readonly unsafe struct SumKernel(Tensor y, Tensor x, float scale) : ICpuKer
     }
 }
 
-file readonly unsafe struct SpreadKernel(Tensor dx, Tensor dy, float scale) : ICpuKernel
+file readonly unsafe struct SpreadKernel(Tensor dx, Tensor dy, float scale) : IKernel
 {
     public Work Work => Work.On("sum_backward", 0, dx, dy);
+
+    public void Run(CudaDevice gpu, DType type) =>
+        gpu.Launch("reduce", "spread", [("TYPE", type)], Launch.PerElement(dx.Count), dx, dy, dx.Count, scale);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

@@ -15,9 +15,12 @@ public static partial class Ops
     public static Tensor SumRows(Tensor x)
     {
         var y = Tensor.Empty(x.Device, new Shape(x.Cols));
-        y.Device.Run(x.DType, cpu: new SumRowsKernel(y, x));
+        SumRowsInto(y, x);
         return Tape.Record(y, [x], dy => [BroadcastRows(dy, x.Shape, x.DType)]);
     }
+
+    /// <summary>y (C, F32) = Σ over all rows of x, unrecorded.</summary>
+    internal static void SumRowsInto(Tensor y, Tensor x) => x.Device.Run(x.DType, new SumRowsKernel(y, x));
 
     /// <summary>
     /// Repeats a vector (C) over all rows of <paramref name="shape"/> (…, C); the gradient is <see cref="SumRows"/>, stored as
@@ -34,7 +37,7 @@ public static partial class Ops
         Require.That(v.DType == DType.F32 || v.DType == result,
             $"a vector of {v.DType} is repeated as {v.DType}, not {result}; convert it first with Ops.Cast");
         var y = Tensor.Empty(v.Device, shape, result);
-        y.Device.Run(result, cpu: new BroadcastRowsKernel(y, v));
+        y.Device.Run(result, new BroadcastRowsKernel(y, v));
         return Tape.Record(y, [v], dy =>
         {
             var sum = SumRows(dy);
@@ -75,11 +78,21 @@ internal static unsafe class RowBlocks
     }
 }
 
-file readonly unsafe struct SumRowsKernel(Tensor y, Tensor x) : ICpuKernel
+file readonly unsafe struct SumRowsKernel(Tensor y, Tensor x) : IKernel
 {
     private const int Wide = 64; // columns that keep every width of vector busy
 
     public Work Work => Work.On("sum_rows", 1, x, y);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        const int PerBlock = 256; // rows, as in the kernel
+        int cols = x.Cols, blocks = Launch.Blocks(x.Rows, PerBlock);
+        using var partial = gpu.Scratch((long)blocks * cols);
+        ReadOnlySpan<Define> constants = [("TYPE", type), ("VECTOR", DType.F32)];
+        gpu.Launch("sum_rows", "sum_rows", constants, Launch.Grid(Launch.Blocks(cols, 32), blocks).Of(32, 8), partial, x, x.Rows, cols);
+        gpu.Launch("sum_rows", "add_rows", constants, Launch.Grid(Launch.Blocks(cols, 32)).Of(32, 8), y, partial, blocks, cols);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -109,9 +122,12 @@ file readonly unsafe struct SumRowsKernel(Tensor y, Tensor x) : ICpuKernel
     }
 }
 
-file readonly unsafe struct BroadcastRowsKernel(Tensor y, Tensor v) : ICpuKernel
+file readonly unsafe struct BroadcastRowsKernel(Tensor y, Tensor v) : IKernel
 {
     public Work Work => Work.On("broadcast_rows", 0, y, v);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "sum_rows", "broadcast_rows", [("TYPE", type), ("VECTOR", v.DType)], Launch.PerElement(y.Count), y, v, y.Count, y.Cols);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

@@ -1,11 +1,10 @@
-using System.Diagnostics;
 using System.Runtime.InteropServices;
 
 namespace Plip.Engine;
 
 /// <summary>
 /// Records what a device does: every kernel with the work it states, every copy, what memory is taken, and the phases that
-/// the program marks. While none runs, a launch pays one null check; while one runs, two readings of the clock.
+/// the program marks. While none runs, a launch pays one null check; while one runs, two readings of the device's clock.
 /// </summary>
 /// <example><code>
 /// using var profiler = Profiler.Start(device);
@@ -17,7 +16,7 @@ public sealed class Profiler : IDisposable
     private readonly Device _device;
     private readonly int _thread = Environment.CurrentManagedThreadId;
     private readonly List<Entry> _entries = new(4096);
-    private readonly long _start;
+    private readonly IProfileClock _clock;
     private int _open = -1; // the innermost entry that has not ended
     private long _peakBytes, _allocatedBytes;
     private int _allocations;
@@ -28,7 +27,8 @@ public sealed class Profiler : IDisposable
         _device = device;
         _peakBytes = device.MemoryInUse.Bytes;
         device.Profiler = this;
-        _start = Stopwatch.GetTimestamp();
+        _clock = device.ProfileClock;
+        _clock.Start();
     }
 
     /// <summary>Starts recording on the calling thread, the one that drives the device.</summary>
@@ -45,11 +45,19 @@ public sealed class Profiler : IDisposable
     {
         if (_profile != null) return _profile;
         while (_open >= 0) End(_open);
-        var end = Stopwatch.GetTimestamp();
+        var end = _clock.Mark();
         _device.Profiler = null;
+        _clock.Stop();
+        // A kernel that launches others keeps what is its own, so that no time is counted twice.
+        var entries = CollectionsMarshal.AsSpan(_entries);
+        foreach (ref var e in entries)
+        {
+            (e.Start, e.End) = (_clock.Nanoseconds(e.Start), _clock.Nanoseconds(e.End));
+            if (e.IsMeasured && e.Parent >= 0) entries[e.Parent].InnerTime += e.End - e.Start;
+        }
         var events = new ProfileEvent[_entries.Count];
         for (var i = 0; i < events.Length; i++) events[i] = Finish(_entries[i]);
-        return _profile = new Profile(_device.Name, events, Nanoseconds(end - _start), _peakBytes, _allocatedBytes, _allocations);
+        return _profile = new Profile(_device.Name, events, _clock.Nanoseconds(end), _peakBytes, _allocatedBytes, _allocations);
     }
 
     /// <summary>Ends the recording.</summary>
@@ -67,7 +75,7 @@ public sealed class Profiler : IDisposable
         if (Environment.CurrentManagedThreadId != _thread || _profile != null) return default;
         _entries.Add(new Entry { Kind = kind, Work = work, Parent = _open, Memory = _device.MemoryInUse.Bytes });
         _open = _entries.Count - 1;
-        CollectionsMarshal.AsSpan(_entries)[_open].Start = Stopwatch.GetTimestamp();
+        CollectionsMarshal.AsSpan(_entries)[_open].Start = _clock.Mark();
         return new Scope(this, _open);
     }
 
@@ -80,31 +88,26 @@ public sealed class Profiler : IDisposable
 
     private void End(int index)
     {
-        var now = Stopwatch.GetTimestamp();
+        if (_profile != null) return;
+        var now = _clock.Mark();
         var entries = CollectionsMarshal.AsSpan(_entries);
         ref var entry = ref entries[index];
-        if (_profile != null || entry.End != 0) return;
+        if (entry.End != 0) return;
         entry.End = now;
         _open = entry.Parent;
-        if (entry.Kind is not (ProfileKind.Kernel or ProfileKind.Transfer) || entry.Parent < 0) return;
+        if (!entry.IsMeasured || entry.Parent < 0) return;
         ref var outer = ref entries[entry.Parent];
-        outer.InnerTicks += entry.End - entry.Start;
         outer.InnerBytes += entry.Work.Bytes;
         outer.InnerFlops += entry.Work.Flops;
     }
 
-    /// <summary>A kernel that launches others keeps what is its own, so that no time and no work is counted twice.</summary>
-    private ProfileEvent Finish(in Entry e)
+    private static ProfileEvent Finish(in Entry e)
     {
-        // Both ends are rounded down, not the length: what nested in ticks nests in nanoseconds.
-        var (start, end) = (Nanoseconds(e.Start - _start), Nanoseconds(e.End - _start));
-        var measured = e.Kind is ProfileKind.Kernel or ProfileKind.Transfer;
+        var (time, measured) = (e.End - e.Start, e.IsMeasured);
         return new ProfileEvent(
-            e.Kind, e.Work.Name, start, end - start, measured ? Nanoseconds(e.End - e.Start - e.InnerTicks) : 0,
+            e.Kind, e.Work.Name, e.Start, time, measured ? time - e.InnerTime : 0,
             measured ? Math.Max(0, e.Work.Bytes - e.InnerBytes) : 0, measured ? Math.Max(0, e.Work.Flops - e.InnerFlops) : 0, e.Memory);
     }
-
-    private static long Nanoseconds(long ticks) => (long)(ticks * (1e9 / Stopwatch.Frequency));
 
     /// <summary>A span of the profile, ended by disposing it; <c>default</c> marks nothing.</summary>
     public readonly struct Scope : IDisposable
@@ -123,7 +126,9 @@ public sealed class Profiler : IDisposable
         public ProfileKind Kind;
         public Work Work;
         public int Parent;
-        public long Start, End, Memory, InnerTicks, InnerBytes;
+        public long Start, End, Memory, InnerTime, InnerBytes; // Start and End are the clock's marks until the recording ends
         public double InnerFlops;
+
+        public readonly bool IsMeasured => Kind is ProfileKind.Kernel or ProfileKind.Transfer;
     }
 }

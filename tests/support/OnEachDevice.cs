@@ -16,7 +16,7 @@ public sealed class OnEachDeviceAttribute(params string[] shapes) : DataAttribut
     public override ValueTask<IReadOnlyCollection<ITheoryDataRow>> GetData(MethodInfo testMethod, DisposalTracker disposalTracker)
     {
         var rows = new List<ITheoryDataRow>();
-        foreach (var device in Devices.All)
+        foreach (var device in Devices.For(testMethod))
         {
             if (shapes.Length == 0) rows.Add(new TheoryDataRow(device));
             foreach (var s in shapes) rows.Add(new TheoryDataRow(device, s.Split('x').Select(int.Parse).ToArray()));
@@ -33,12 +33,24 @@ public static class Devices
     /// <summary>Several threads and one, and each width of vectors: the same tests must pass on all.</summary>
     public static readonly string[] All = ["cpu", "cpu-1", "cpu-256", "cpu-128"];
 
+    /// <summary>Test classes of pages that have CUDA code. A page that gets some adds its class here.</summary>
+    private static readonly string[] s_onCuda =
+        ["LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests"];
+
+    /// <summary>
+    /// The devices a theory runs on: CUDA too where all that its class tests has CUDA code. "cuda-exact" gives each tensor memory of its own,
+    /// so that the emulator sees a kernel that reads or writes past its end.
+    /// </summary>
+    public static IEnumerable<string> For(MethodInfo test) => s_onCuda.Contains(test.DeclaringType!.Name) ? [.. All, "cuda", "cuda-exact"] : All;
+
     public static Device Open(string name) => name switch
     {
         "cpu" => new CpuDevice(3),
         "cpu-1" => new CpuDevice(1),
         "cpu-256" => OfWidth(256),
         "cpu-128" => OfWidth(128),
+        "cuda" => CudaTest.Open(),
+        "cuda-exact" => CudaTest.Open(pooled: false),
         _ => throw new ArgumentException($"unknown device {name}"),
     };
 

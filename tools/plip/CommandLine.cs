@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using Plip.Configs;
 using Plip.Data;
+using Plip.Engine;
 
 namespace Plip.Tool;
 
@@ -49,7 +50,7 @@ internal static class CommandLine
             Console.Error.WriteLine($"plip: {e.Message}");
             return WrongUse;
         }
-        catch (Exception e) when (e is DataException or ConfigException or FormatException or IOException or UnauthorizedAccessException or NotFiniteNumberException)
+        catch (Exception e) when (e is DataException or ConfigException or FormatException or IOException or UnauthorizedAccessException or NotFiniteNumberException or CudaException)
         {
             Console.Error.WriteLine($"plip: {e.Message.ReplaceLineEndings(Environment.NewLine + "  ")}");
             return Failed;

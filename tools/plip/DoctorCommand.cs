@@ -25,13 +25,14 @@ internal static class DoctorCommand
         Line(o, ".NET", RuntimeInformation.FrameworkDescription);
         Line(o, "memory", string.Create(CultureInfo.InvariantCulture, $"{memory:0.0} GiB"));
         Line(o, "cpu", $"{Environment.ProcessorCount} cores, {device.Threads} threads used (PLIP_THREADS sets them), {device.VectorBits}-bit vectors (PLIP_VECTOR_BITS: 512, 256 or 128)");
-        Line(o, "gpu", "no CUDA device in this version");
+        foreach (var (what, value) in CudaReport.Lines()) Line(o, what, value);
         Line(o, "configs", string.Join(", ", ConfigFile.BuiltIn));
         var sound = Check(o, "tensor engine", () => Arithmetic(device)) & Check(o, "picture codec", Codec);
+        if (Cuda.IsAvailable(out _)) sound &= Check(o, "cuda kernels", Kernels);
         return sound ? 0 : CommandLine.Failed;
     }
 
-    private static string Arithmetic(CpuDevice device)
+    private static string Arithmetic(Device device)
     {
         using var step = device.BeginStep();
         var a = Tensor.From(device, [1f, 2, 3, 4], new Shape(2, 2)).WithGrad();
@@ -41,6 +42,13 @@ internal static class DoctorCommand
         return y.Item() == 54f && a.Grad!.ToArray().AsSpan().SequenceEqual([7f, 11, 9, 13])
             ? "a product and its gradient are exact"
             : throw new InvalidOperationException($"a 2×2 product gave {y.Item()} and its gradient [{string.Join(", ", a.Grad!.ToArray())}]");
+    }
+
+    /// <summary>A kernel is compiled, or found in the cache, launched and read back; then a product.</summary>
+    private static string Kernels()
+    {
+        using var device = new CudaDevice();
+        return Arithmetic(device);
     }
 
     private static string Codec()

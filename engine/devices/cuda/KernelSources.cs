@@ -1,0 +1,63 @@
+using System.Reflection;
+
+namespace Plip.Engine;
+
+/// <summary>
+/// The text of kernels/*.cu and kernels/common/*.cuh, which are resources of this assembly. <c>PLIP_KERNELS</c> names a folder that is read
+/// in their place, so that a kernel can be changed and run without building the program.
+/// </summary>
+internal sealed class KernelSources
+{
+    private const string Prefix = "kernels/", Common = "kernels/common/";
+
+    private readonly Dictionary<string, string> _kernels = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, string> _headers = new(StringComparer.Ordinal);
+
+    private KernelSources() { }
+
+    /// <summary>File name and text of every header, in order of the names.</summary>
+    public IReadOnlyDictionary<string, string> Headers => _headers;
+
+    /// <summary>Names of the kernels' files, without ".cu".</summary>
+    public IReadOnlyCollection<string> Files => _kernels.Keys;
+
+    /// <summary>The assembly's, or those of the folder that PLIP_KERNELS names.</summary>
+    /// <exception cref="DirectoryNotFoundException">There is no such folder.</exception>
+    public static KernelSources Load()
+    {
+        var sources = new KernelSources();
+        if (Environment.GetEnvironmentVariable("PLIP_KERNELS") is { Length: > 0 } folder) sources.ReadFolder(folder);
+        else sources.ReadResources();
+        return sources;
+    }
+
+    /// <summary>The text of "layer_norm" is kernels/layer_norm.cu.</summary>
+    /// <exception cref="ArgumentException">There is no such file.</exception>
+    public string Text(string file) => _kernels.TryGetValue(file, out var text) ? text
+        : throw new ArgumentException($"there is no kernels/{file}.cu; there are {string.Join(", ", _kernels.Keys.Order(StringComparer.Ordinal))}");
+
+    /// <summary>Adds or replaces a kernel file for this device.</summary>
+    public void Add(string file, string text) => _kernels[file] = text;
+
+    private void ReadFolder(string folder)
+    {
+        foreach (var path in Directory.EnumerateFiles(folder, "*.cu")) _kernels[Path.GetFileNameWithoutExtension(path)] = File.ReadAllText(path);
+        foreach (var path in Directory.EnumerateFiles(Path.Combine(folder, "common"), "*.cuh")) _headers[Path.GetFileName(path)] = File.ReadAllText(path);
+    }
+
+    private void ReadResources()
+    {
+        var assembly = typeof(KernelSources).Assembly;
+        foreach (var name in assembly.GetManifestResourceNames())
+        {
+            if (name.StartsWith(Common, StringComparison.Ordinal)) _headers[name[Common.Length..]] = Read(assembly, name);
+            else if (name.StartsWith(Prefix, StringComparison.Ordinal)) _kernels[Path.GetFileNameWithoutExtension(name[Prefix.Length..])] = Read(assembly, name);
+        }
+    }
+
+    private static string Read(Assembly assembly, string name)
+    {
+        using var reader = new StreamReader(assembly.GetManifestResourceStream(name)!);
+        return reader.ReadToEnd();
+    }
+}
