@@ -20,7 +20,9 @@ static uint64_t arena = 0;
 
 static void* reserve(size_t bytes) {
     void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? nullptr : p;
+    if (p == MAP_FAILED) return nullptr;
+    madvise(p, bytes, MADV_DONTDUMP);
+    return p;
 }
 
 bool open_shadow(uint64_t base) {

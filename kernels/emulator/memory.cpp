@@ -28,6 +28,7 @@ bool open_memory() {
     if (!arena) {
         void* p = mmap(nullptr, arena_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED) return false;
+        madvise(p, arena_bytes, MADV_DONTDUMP);   // a core of this range would fill the disk
         arena = (uint8_t*)p;
     }
     if (options().check && !open_shadow((uint64_t)arena)) return false;

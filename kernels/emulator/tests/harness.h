@@ -133,3 +133,8 @@ uint16_t to_bf16(float x);
 float from_bf16(uint16_t x);
 void expect_close(const std::vector<float>& got, const std::vector<double>& want, double tolerance, const char* what);
 double milliseconds();
+
+/// Prints what things cost.
+void measure();
+/// Reads address 8 under the host's own handler of SIGSEGV; true if that handler was asked.
+bool host_fault_is_handled();
