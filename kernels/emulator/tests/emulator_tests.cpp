@@ -61,7 +61,7 @@ int compile_text(const std::string& text, const std::vector<const char*>& option
     return result;
 }
 
-Loaded::Loaded(const std::string& file, const std::vector<std::string>& expressions, const std::vector<std::string>& more) {
+Loaded::Loaded(const std::string& file, const std::vector<std::string>& expressions, const std::vector<std::string>& more, const std::string& instead) {
     std::vector<std::string> names, texts;
     for (auto& entry : std::filesystem::directory_iterator(common_folder))
         if (entry.path().extension() == ".cuh") names.push_back(entry.path().filename().string()), texts.push_back(read_file(entry.path().string()));
@@ -70,7 +70,7 @@ Loaded::Loaded(const std::string& file, const std::vector<std::string>& expressi
     for (auto& t : texts) text_list.push_back(t.c_str());
     for (auto& o : more) options.push_back(o.c_str());
     Program* p;
-    std::string text = read_file(kernel_folder + "/" + file), log;
+    std::string text = instead.empty() ? read_file(kernel_folder + "/" + file) : instead, log;
     OK(nvrtcCreateProgram(&p, text.c_str(), file.c_str(), (int)names.size(), text_list.data(), name_list.data()));
     for (auto& e : expressions) OK(nvrtcAddNameExpression(p, e.c_str()));
     if (compile_program(p, options, log)) throw Failure(file + " does not compile:\n" + log);

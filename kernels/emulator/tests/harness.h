@@ -87,11 +87,11 @@ struct Register { Register(const char* name, std::function<void()> body) { tests
 std::string read_file(const std::string& path);
 extern std::string kernel_folder, common_folder;
 
-/// Compiles a file of tests/kernels with the headers of kernels/common; throws the log.
+/// Compiles a file of tests/kernels (or a text instead) with the headers of kernels/common; throws the log.
 struct Loaded {
     CUmodule module = nullptr;
     std::vector<std::string> lowered;
-    Loaded(const std::string& file, const std::vector<std::string>& expressions = {}, const std::vector<std::string>& options = {});
+    Loaded(const std::string& file, const std::vector<std::string>& expressions = {}, const std::vector<std::string>& options = {}, const std::string& instead = "");
     CUfunction operator()(const std::string& name) const;
     ~Loaded();
 };
