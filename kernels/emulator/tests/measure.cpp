@@ -26,8 +26,8 @@ void measure() {
         printf("  compile bugs.cu            %8.0f ms\n", best_ms(3, [] { Loaded m("bugs.cu"); }));
         Loaded steps("steps.cu"), bugs("bugs.cu"), softmax("softmax.cu"), mma("mma_product.cu", {"mma_product<bf16>"}), product("product.cu");
         CUfunction empty = steps("empty");
-        printf("  launch, 1 block            %8.1f us\n", 1000 * best_ms(9, [&] { for (int i = 0; i < 100; i++) launch(empty, {1}, {32}, 0); }) / 100);
-        printf("  launch, 2 blocks           %8.1f us\n", 1000 * best_ms(9, [&] { for (int i = 0; i < 100; i++) launch(empty, {2}, {32}, 0); }) / 100);
+        printf("  launch, 1 block            %8.1f us\n", 1000 * best_ms(500, [&] { launch(empty, {1}, {32}, 0); }));
+        printf("  launch, 2 blocks           %8.1f us\n", 1000 * best_ms(500, [&] { launch(empty, {2}, {32}, 0); }));
         Buffer<float> x(numbers(2048 * 64, 1)), y(2048 * 64);
         CUfunction barriers = bugs("fine_barriers");
         const int rounds = 20000;   // two barriers a round, each a switch of every thread
