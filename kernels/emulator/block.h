@@ -86,10 +86,15 @@ struct Worker {
 };
 
 /// The worker of this OS thread; null on the host's threads.
-Worker* this_worker();
-void set_this_worker(Worker* worker);
+extern __thread __attribute__((tls_model("initial-exec"))) Worker* current_worker;   // 8 bytes: fits what dlopen keeps spare
+inline Worker* this_worker() { return current_worker; }
 
-ThreadContext* this_thread();
+/// The context of the running CUDA thread, found from the stack pointer.
+inline ThreadContext* this_thread() {
+    uintptr_t sp;
+    asm volatile("mov %%rsp, %0" : "=r"(sp));
+    return (ThreadContext*)((sp | (stack_bytes - 1)) + 1 - sizeof(ThreadContext));
+}
 
 /// Prepares a worker for the blocks of a launch, and runs them.
 void begin_launch(Worker& w, Launch& launch);

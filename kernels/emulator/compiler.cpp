@@ -117,8 +117,7 @@ static void remove_all_of(std::string& s, const std::string& what) {
     for (size_t at; (at = s.find(what)) != std::string::npos;) s.erase(at, what.size());
 }
 
-/// Instructions kernels may use. What was compiled is loaded on the same machine, or refused with a clear error by its CPU.
-static const char* cpu_flag() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? "-march=x86-64-v3" : "-march=x86-64"; }
+const char* cpu_flag() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? "-march=x86-64-v3" : "-march=x86-64"; }
 
 nvrtcResult compile(const Source& source, const CompileOptions& o, Compiled& to) {
     char pattern[PATH_MAX];

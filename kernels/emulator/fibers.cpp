@@ -7,16 +7,7 @@
 
 namespace emu {
 
-static thread_local __attribute__((tls_model("initial-exec"))) Worker* current = nullptr;   // 8 bytes: fits what dlopen keeps spare
-
-Worker* this_worker() { return current; }
-void set_this_worker(Worker* worker) { current = worker; }
-
-ThreadContext* this_thread() {
-    uintptr_t sp;
-    asm volatile("mov %%rsp, %0" : "=r"(sp));
-    return (ThreadContext*)((sp | (stack_bytes - 1)) + 1 - sizeof(ThreadContext));
-}
+__thread Worker* current_worker = nullptr;
 
 static uint8_t* take_stack(Worker& w) {
     if (!w.stacks) {

@@ -1,4 +1,5 @@
 #include "modules.h"
+#include "compiler.h"
 #include "device.h"
 #include "handles.h"
 #include "memory.h"
@@ -24,6 +25,7 @@ Function* find_function(CUfunction handle) { return functions.has(handle) ? hand
 uint64_t shim_build() {
     uint64_t hash = 14695981039346656037ull;   // FNV-1a
     for (const char* p = emu_shim; p < emu_shim_end; p++) hash = (hash ^ (uint8_t)*p) * 1099511628211ull;
+    for (const char* p = cpu_flag(); *p; p++) hash = (hash ^ (uint8_t)*p) * 1099511628211ull;   // a cache may travel between machines
     return hash;
 }
 
@@ -109,7 +111,7 @@ API CUresult cuModuleLoadDataEx(CUmodule* to, const void* data, unsigned, int*, 
     if (memcmp(&head, image_magic, 4) != 0) return refuse(CUDA_ERROR_INVALID_IMAGE, "not an image of the emulator's nvrtcCompileProgram");
     memcpy(&head, data, sizeof head);
     if (memcmp(head.magic, image_magic, 8) != 0 || head.build != shim_build())
-        return refuse(CUDA_ERROR_NO_BINARY_FOR_GPU, "the image was compiled by another build of the emulator: compile it again");
+        return refuse(CUDA_ERROR_NO_BINARY_FOR_GPU, "the image was compiled by another build of the emulator, or for another CPU: compile it again");
     if (options().check && !head.checked) return refuse(CUDA_ERROR_NO_BINARY_FOR_GPU, "the image was compiled without checks: compile it again in check mode");
     std::string error;
     auto image = load(head, (const uint8_t*)data + sizeof head, error);

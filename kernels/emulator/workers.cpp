@@ -40,7 +40,7 @@ static void worker_main(Worker* w, std::atomic<uint32_t>* ticket) {
     pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
     pthread_setname_np(pthread_self(), "cuda-emulator");
     own_signal_stack();
-    set_this_worker(w);
+    current_worker = w;
     for (uint32_t seen = 0;; seen++) {
         wait_change(*ticket, seen);
         (*pool.job)(*w);
