@@ -163,7 +163,7 @@ nvrtcResult compile(const Source& source, const CompileOptions& o, Compiled& to)
     write_file(folder + "/kernel.ii", t.text);
 
     std::vector<std::string> flags = {cxx, "-std=" + o.standard, cpu_flag(), "-fPIC", "-fvisibility=hidden", "-mtls-dialect=gnu2", "-g1", "-Wreturn-type", "-Werror=return-type",
-        "-fno-exceptions", "-fno-rtti", "-fno-math-errno", "-fno-strict-aliasing", "-fno-stack-protector", "-fstack-clash-protection", "-fno-semantic-interposition", "-fcf-protection=none",
+        "-fno-exceptions", "-fno-rtti", "-fno-math-errno", "-fno-strict-aliasing", "-fno-gnu-unique", "-fno-stack-protector", "-fstack-clash-protection", "-fno-semantic-interposition", "-fcf-protection=none",
         o.contract ? "-ffp-contract=fast" : "-ffp-contract=off"};
     std::vector<std::string> link = {"-shared", "-nostdlib", "-o", "kernel.so", library_path, "-lm", "-lgcc", "-lc", "-Wl,-z,defs"};
     if (check) {

@@ -17,7 +17,7 @@ namespace emu {
 
 struct Allocation { uint64_t first_page, pages_bytes, bytes; bool live; };
 
-static constexpr uint64_t alignment = 256, poison_limit = 256ull << 20;
+static constexpr uint64_t alignment = 256, poison_limit = 64ull << 20;
 static uint8_t* arena = nullptr;
 static uint64_t next_page = page, used = 0;
 static std::mutex& lock = *new std::mutex;

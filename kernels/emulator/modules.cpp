@@ -31,7 +31,9 @@ uint64_t shim_build() {
 
 Image::~Image() {
     if (library) dlclose(library);
-    if (file >= 0) close(file);
+    // A library the loader keeps is found again by its path, whatever lies there: its file number must not be used again.
+    bool kept = library && dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+    if (file >= 0 && !kept) close(file);
 }
 
 /// The addresses of the library that holds `anchor`.
