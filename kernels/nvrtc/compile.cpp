@@ -1,6 +1,6 @@
 // compile LIBNVRTC COMMON ARCH[,ARCH...] FILE.cu...: compiles kernels with the real NVRTC, no GPU needed, and prints what each
 // costs: registers, shared memory, spills, as ptxas reports. A line `// instances  f<float>; f<bf16>` in the file names the
-// template instances to compile; `// options  -DT=float -DCOLS=768` the options (a line each: compiled once per line).
+// template instances to compile; `// options  -DTYPE=float|bf16 -DCOLS=768` the options (a line each: compiled for every combination).
 // Exit status: 1 if anything does not compile or a kernel spills.
 #include <cstdio>
 #include <cstring>
@@ -43,6 +43,20 @@ static std::vector<std::string> marked(const std::string& text, const std::strin
     for (auto& line : split(text, '\n'))
         if (line.rfind("// " + mark + "  ", 0) == 0) found.push_back(line.substr(mark.size() + 5));
     return found;
+}
+
+/// "-DA=1|2 -DB=3|4" as its four combinations.
+static std::vector<std::string> combinations(const std::string& line) {
+    std::vector<std::string> all = {""};
+    for (auto& word : split(line, ' ')) {
+        size_t equals = word.find('=');
+        std::string name = equals == std::string::npos ? "" : word.substr(0, equals + 1);
+        std::vector<std::string> longer;
+        for (auto& one : all)
+            for (auto& value : split(word.substr(name.size()), '|')) longer.push_back(one + (one.empty() ? "" : " ") + name + value);
+        all = longer;
+    }
+    return all;
 }
 
 static std::string plain(const std::string& mangled) {
@@ -99,7 +113,10 @@ int main(int count, char** words) {
         std::string file = std::filesystem::path(words[i]).filename().string(), text = read_file(words[i]);
         auto instances = marked(text, "instances"), option_lines = marked(text, "options");
         if (option_lines.empty()) option_lines.push_back("");
+        std::vector<std::string> uses;
         for (auto& line : option_lines)
+            for (auto& use : combinations(line)) uses.push_back(use);
+        for (auto& line : uses)
             for (auto& arch : split(words[3], ',')) {
                 std::vector<std::string> options = split(line, ' ');
                 options.insert(options.end(), {"--gpu-architecture=" + arch, "--std=c++17", "--ptxas-options=-v"});
