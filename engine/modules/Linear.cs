@@ -19,4 +19,7 @@ public sealed class Linear : Module
 
     /// <summary>(…, In) → (…, Out), in the precision the weight is computed with.</summary>
     public Tensor Forward(Tensor x) => Ops.Linear(Ops.Cast(x, Weight.Compute.DType), Weight.Compute, Bias?.Value);
+
+    /// <summary>GELU of <see cref="Forward"/>, in one pass.</summary>
+    public Tensor ForwardGelu(Tensor x) => Ops.LinearGelu(Ops.Cast(x, Weight.Compute.DType), Weight.Compute, Bias?.Value);
 }

@@ -134,12 +134,12 @@ file readonly unsafe struct ActivationForward<TFunction>(Tensor y, Tensor x) : I
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), x.At<T>()));
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(Target<T>.Of(y), x.At<T>()));
 
-    private readonly struct Body<T>(T* y, T* x) : ILoop where T : unmanaged, IElement<T>
+    private readonly struct Body<T>(Target<T> y, T* x) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void At<V>(long i) where V : struct, IVector<V> => T.Store(TFunction.Value(T.Load<V>(x + i)), y + i);
+        public void At<V>(long i) where V : struct, IVector<V> => y.Store(TFunction.Value(T.Load<V>(x + i)), i);
     }
 }
 
@@ -156,12 +156,12 @@ file readonly unsafe struct ActivationBackward<TFunction>(Tensor dx, Tensor dy, 
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(dx.Count, new(dx.At<T>(), dy.At<T>(), saved.At<T>()));
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(dx.Count, new(Target<T>.Of(dx), dy.At<T>(), saved.At<T>()));
 
-    private readonly struct Body<T>(T* dx, T* dy, T* saved) : ILoop where T : unmanaged, IElement<T>
+    private readonly struct Body<T>(Target<T> dx, T* dy, T* saved) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void At<V>(long i) where V : struct, IVector<V> =>
-            T.Store(T.Load<V>(dy + i) * TFunction.Slope(T.Load<V>(saved + i)), dx + i);
+            dx.Store(T.Load<V>(dy + i) * TFunction.Slope(T.Load<V>(saved + i)), i);
     }
 }

@@ -110,13 +110,14 @@ file readonly unsafe struct BatchNormForward(
         var fold = new ChannelFold(x.Rows, x.Cols);
         using var scratch = cpu.Scratch(3L * fold.Width);
         var affine = BatchNormKernels.Affine(scratch.At, fold, mean, rstd, gamma, beta);
-        T* py = y.At<T>(), px = x.At<T>(), pr = residual == null ? null : residual.At<T>();
+        T* px = x.At<T>(), pr = residual == null ? null : residual.At<T>();
+        var to = Target<T>.Of(y, fold.Width);
         var floor = relu ? 0f : float.NegativeInfinity;
         cpu.For(fold.Passes, b =>
         {
             var (start, count) = fold.Pass(b);
-            if (pr == null) BatchNormKernels.Normalize<V, T>(py + start, px + start, affine, floor, count, fold.Width);
-            else BatchNormKernels.NormalizeAdd<V, T>(py + start, px + start, pr + start, affine, floor, count, fold.Width);
+            if (pr == null) BatchNormKernels.Normalize<V, T>(to + start, px + start, affine, floor, count, fold.Width);
+            else BatchNormKernels.NormalizeAdd<V, T>(to + start, px + start, pr + start, affine, floor, count, fold.Width);
         });
     }
 }
@@ -137,12 +138,13 @@ file readonly unsafe struct BatchNormBackward(
         using var scratch = cpu.Scratch(2L * fold.Blocks * cols);
         var affine = BatchNormKernels.Affine(channels.At, fold, mean, rstd, gamma, beta);
         float* a = affine.Shift + width, b = a + width, partial = scratch.At;
-        T* pdx = dx.At<T>(), pdy = dy.At<T>(), px = x.At<T>(), py = y.At<T>(), pz = masked == null ? null : masked.At<T>();
+        T* pdy = dy.At<T>(), px = x.At<T>(), py = y.At<T>();
+        Target<T> to = Target<T>.Of(dx, width), kept = masked == null ? default : Target<T>.Of(masked, width);
         var (recompute, batch) = (relu && masked == null, training);
         cpu.For(fold.Blocks, k =>
         {
             var block = fold.Block(k);
-            if (pz != null) BatchNormKernels.Sums<V, SumMasked<T>>(partial, new(pz, pdy, py, px, affine), block);
+            if (kept.At != null) BatchNormKernels.Sums<V, SumMasked<T>>(partial, new(kept, pdy, py, px, affine), block);
             else if (recompute) BatchNormKernels.Sums<V, SumRelu<T>>(partial, new(pdy, px, affine), block);
             else BatchNormKernels.Sums<V, SumPlain<T>>(partial, new(pdy, px, affine), block);
         });
@@ -163,12 +165,12 @@ file readonly unsafe struct BatchNormBackward(
         });
         fold.Repeat(a, a);
         fold.Repeat(b, b);
-        if (pz != null) pdy = pz;
+        if (kept.At != null) pdy = kept.At;
         cpu.For(fold.Passes, k =>
         {
             var (start, count) = fold.Pass(k);
-            if (recompute) BatchNormKernels.InputRelu<V, T>(pdx + start, pdy + start, px + start, affine, a, b, count, width);
-            else BatchNormKernels.Input<V, T>(pdx + start, pdy + start, px + start, affine, a, b, count, width);
+            if (recompute) BatchNormKernels.InputRelu<V, T>(to + start, pdy + start, px + start, affine, a, b, count, width);
+            else BatchNormKernels.Input<V, T>(to + start, pdy + start, px + start, affine, a, b, count, width);
         });
     }
 }

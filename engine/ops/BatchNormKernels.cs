@@ -121,7 +121,7 @@ internal static unsafe class BatchNormKernels
     }
 
     /// <summary>y = max(γr·(x−μ) + β, floor).</summary>
-    public static void Normalize<V, T>(T* y, T* x, ChannelAffine channels, float floor, nint count, int width)
+    public static void Normalize<V, T>(Target<T> y, T* x, ChannelAffine channels, float floor, nint count, int width)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
@@ -130,7 +130,7 @@ internal static unsafe class BatchNormKernels
     }
 
     /// <summary>y = max(γr·(x−μ) + β + residual, floor).</summary>
-    public static void NormalizeAdd<V, T>(T* y, T* x, T* residual, ChannelAffine channels, float floor, nint count, int width)
+    public static void NormalizeAdd<V, T>(Target<T> y, T* x, T* residual, ChannelAffine channels, float floor, nint count, int width)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
@@ -139,7 +139,7 @@ internal static unsafe class BatchNormKernels
     }
 
     /// <summary>dx = γr·dz − a − b·(x−μ).</summary>
-    public static void Input<V, T>(T* dx, T* dz, T* x, ChannelAffine channels, float* a, float* b, nint count, int width)
+    public static void Input<V, T>(Target<T> dx, T* dz, T* x, ChannelAffine channels, float* a, float* b, nint count, int width)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
@@ -148,7 +148,7 @@ internal static unsafe class BatchNormKernels
     }
 
     /// <summary>The same with dz = dy where y, worked out again from x, is above 0.</summary>
-    public static void InputRelu<V, T>(T* dx, T* dy, T* x, ChannelAffine channels, float* a, float* b, nint count, int width)
+    public static void InputRelu<V, T>(Target<T> dx, T* dy, T* x, ChannelAffine channels, float* a, float* b, nint count, int width)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
@@ -160,44 +160,44 @@ internal static unsafe class BatchNormKernels
     private static V Gradient<V>(V dz, V d, float* scale, float* a, float* b) where V : struct, IVector<V> =>
         V.Fma(V.Load(scale), dz, -V.Fma(V.Load(b), d, V.Load(a)));
 
-    private readonly struct NormalizeLoop<T>(T* y, T* x, ChannelAffine channels, float floor) : ILoop where T : unmanaged, IElement<T>
+    private readonly struct NormalizeLoop<T>(Target<T> y, T* x, ChannelAffine channels, float floor) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void At<V>(long i) where V : struct, IVector<V>
         {
             var v = channels.Value(channels.Deviation<V, T>(x + i, i), i);
-            T.Store(V.MaxOr(V.Create(floor), v), y + i); // a NaN stays one
+            y.Store(V.MaxOr(V.Create(floor), v), i); // a NaN stays one
         }
     }
 
-    private readonly struct NormalizeAddLoop<T>(T* y, T* x, T* residual, ChannelAffine channels, float floor) : ILoop where T : unmanaged, IElement<T>
+    private readonly struct NormalizeAddLoop<T>(Target<T> y, T* x, T* residual, ChannelAffine channels, float floor) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void At<V>(long i) where V : struct, IVector<V>
         {
             var v = channels.Value(channels.Deviation<V, T>(x + i, i), i) + T.Load<V>(residual + i);
-            T.Store(V.MaxOr(V.Create(floor), v), y + i);
+            y.Store(V.MaxOr(V.Create(floor), v), i);
         }
     }
 
-    private readonly struct InputLoop<T>(T* dx, T* dz, T* x, ChannelAffine channels, float* a, float* b) : ILoop where T : unmanaged, IElement<T>
+    private readonly struct InputLoop<T>(Target<T> dx, T* dz, T* x, ChannelAffine channels, float* a, float* b) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void At<V>(long i) where V : struct, IVector<V>
         {
             var d = channels.Deviation<V, T>(x + i, i);
-            T.Store(Gradient(T.Load<V>(dz + i), d, channels.Scale + i, a + i, b + i), dx + i);
+            dx.Store(Gradient(T.Load<V>(dz + i), d, channels.Scale + i, a + i, b + i), i);
         }
     }
 
-    private readonly struct InputReluLoop<T>(T* dx, T* dy, T* x, ChannelAffine channels, float* a, float* b) : ILoop where T : unmanaged, IElement<T>
+    private readonly struct InputReluLoop<T>(Target<T> dx, T* dy, T* x, ChannelAffine channels, float* a, float* b) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void At<V>(long i) where V : struct, IVector<V>
         {
             var d = channels.Deviation<V, T>(x + i, i);
             var dz = V.Where(V.Less(default, channels.Value(d, i)), T.Load<V>(dy + i));
-            T.Store(Gradient(dz, d, channels.Scale + i, a + i, b + i), dx + i);
+            dx.Store(Gradient(dz, d, channels.Scale + i, a + i, b + i), i);
         }
     }
 
@@ -247,13 +247,13 @@ internal readonly unsafe struct SumRelu<T>(T* dy, T* x, ChannelAffine channels) 
 }
 
 /// <summary>The same with dz = dy where y is above 0; writes dz.</summary>
-internal readonly unsafe struct SumMasked<T>(T* dz, T* dy, T* y, T* x, ChannelAffine channels) : IColumns where T : unmanaged, IElement<T>
+internal readonly unsafe struct SumMasked<T>(Target<T> dz, T* dy, T* y, T* x, ChannelAffine channels) : IColumns where T : unmanaged, IElement<T>
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void At<V>(nint i, int c, int row, ref V a, ref V b) where V : struct, IVector<V>
     {
         var v = V.Where(V.Less(default, T.Load<V>(y + i)), T.Load<V>(dy + i));
-        T.Store(v, dz + i);
+        dz.Store(v, i);
         a += v;
         b = V.Fma(v, channels.Deviation<V, T>(x + i, c), b);
     }

@@ -13,8 +13,8 @@ internal static unsafe class Columns
 {
     /// <summary>
     /// Folds rows into the two values a and b of each channel, which the caller has set. They stay in registers for all rows
-    /// where a row is at most four vectors, for four rows where it is long, and otherwise in L1: rows that come from memory are
-    /// read in its order, since jumping between short rows costs a fifth more time than the loads of a and b it saves.
+    /// where a row is at most four vectors, and otherwise in L1: rows that come from memory are read in its order, since jumping
+    /// between rows, two of them or four, long or short, costs more time than the loads of a and b it saves.
     /// </summary>
     /// <param name="start">The first element.</param>
     /// <param name="stride">Elements from a row to the next.</param>
@@ -22,7 +22,7 @@ internal static unsafe class Columns
         where V : struct, IVector<V>
         where TBody : struct, IColumns
     {
-        var tile = cols <= 4 * V.Count ? rows : cols >= 512 ? 4 : 1;
+        var tile = cols <= 4 * V.Count ? rows : 1;
         for (var r = 0; r < rows; r += tile, start += tile * stride)
         {
             var (end, c) = (Math.Min(rows, r + tile), 0);

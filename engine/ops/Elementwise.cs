@@ -90,12 +90,12 @@ file readonly unsafe struct AddKernel(Tensor y, Tensor a, Tensor b) : IKernel
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), a.At<T>(), b.At<T>()));
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(Target<T>.Of(y), a.At<T>(), b.At<T>()));
 
-    private readonly struct Body<T>(T* y, T* a, T* b) : ILoop where T : unmanaged, IElement<T>
+    private readonly struct Body<T>(Target<T> y, T* a, T* b) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(a + i) + T.Load<V>(b + i), y + i);
+        public void At<V>(long i) where V : struct, IVector<V> => y.Store(T.Load<V>(a + i) + T.Load<V>(b + i), i);
     }
 }
 
@@ -129,12 +129,12 @@ file readonly unsafe struct SubtractKernel(Tensor y, Tensor a, Tensor b) : IKern
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), a.At<T>(), b.At<T>()));
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(Target<T>.Of(y), a.At<T>(), b.At<T>()));
 
-    private readonly struct Body<T>(T* y, T* a, T* b) : ILoop where T : unmanaged, IElement<T>
+    private readonly struct Body<T>(Target<T> y, T* a, T* b) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(a + i) - T.Load<V>(b + i), y + i);
+        public void At<V>(long i) where V : struct, IVector<V> => y.Store(T.Load<V>(a + i) - T.Load<V>(b + i), i);
     }
 }
 
@@ -150,12 +150,12 @@ file readonly unsafe struct MultiplyKernel(Tensor y, Tensor a, Tensor b) : IKern
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), a.At<T>(), b.At<T>()));
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(Target<T>.Of(y), a.At<T>(), b.At<T>()));
 
-    private readonly struct Body<T>(T* y, T* a, T* b) : ILoop where T : unmanaged, IElement<T>
+    private readonly struct Body<T>(Target<T> y, T* a, T* b) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void At<V>(long i) where V : struct, IVector<V> => T.Store(T.Load<V>(a + i) * T.Load<V>(b + i), y + i);
+        public void At<V>(long i) where V : struct, IVector<V> => y.Store(T.Load<V>(a + i) * T.Load<V>(b + i), i);
     }
 }
 
@@ -171,12 +171,12 @@ file readonly unsafe struct AffineKernel(Tensor y, Tensor x, float scale, float 
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), x.At<T>(), scale, shift));
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(Target<T>.Of(y), x.At<T>(), scale, shift));
 
-    private readonly struct Body<T>(T* y, T* x, float scale, float shift) : ILoop where T : unmanaged, IElement<T>
+    private readonly struct Body<T>(Target<T> y, T* x, float scale, float shift) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void At<V>(long i) where V : struct, IVector<V> => T.Store(V.Fma(T.Load<V>(x + i), V.Create(scale), V.Create(shift)), y + i);
+        public void At<V>(long i) where V : struct, IVector<V> => y.Store(V.Fma(T.Load<V>(x + i), V.Create(scale), V.Create(shift)), i);
     }
 }
 
@@ -189,11 +189,11 @@ file readonly unsafe struct FillKernel(Tensor y, float value) : IKernel
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(y.At<T>(), value));
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body<T>>(y.Count, new(Target<T>.Of(y), value));
 
-    private readonly struct Body<T>(T* y, float value) : ILoop where T : unmanaged, IElement<T>
+    private readonly struct Body<T>(Target<T> y, float value) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void At<V>(long i) where V : struct, IVector<V> => T.Store(V.Create(value), y + i);
+        public void At<V>(long i) where V : struct, IVector<V> => y.Store(V.Create(value), i);
     }
 }

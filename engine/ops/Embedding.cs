@@ -10,8 +10,8 @@ namespace Plip.Engine;
 //   types     a table's gradient is F32, for it is a parameter's; a picked activation's is stored as the activation is
 //   order     positions are put in order of their rows (a counting sort), then each row of dx is summed by one thread in the
 //             order of its positions, in F32: no atomics, the same bits for any number of threads, however often a word repeats
-// Cost: y once forward. Backward writes all of dx once, zeros included: 94 MB for BERT's 30522 × 768 table, so a table that
-// does not train should be frozen, and then nothing is written.
+// Cost: y once forward. Backward writes all of dx once, zeros included: 94 MB for BERT's 30522 × 768 table, streamed past
+// the caches; so a table that does not train should be frozen, and then nothing is written.
 public static partial class Ops
 {
     /// <summary>
@@ -93,11 +93,11 @@ file readonly unsafe struct GatherBackward(Tensor dx, Tensor dy, Tensor indices)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
-        if (dx.DType == DType.F32) Into<V, T, F32>(cpu, (F32*)dx.F32);
-        else Into<V, T, T>(cpu, dx.At<T>());
+        if (dx.DType == DType.F32) Into<V, T, F32>(cpu, Target<F32>.Of(dx, dx.Cols));
+        else Into<V, T, T>(cpu, Target<T>.Of(dx, dx.Cols));
     }
 
-    private void Into<V, T, TGradient>(CpuDevice cpu, TGradient* pdx)
+    private void Into<V, T, TGradient>(CpuDevice cpu, Target<TGradient> pdx)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
         where TGradient : unmanaged, IElement<TGradient>
@@ -111,9 +111,9 @@ file readonly unsafe struct GatherBackward(Tensor dx, Tensor dy, Tensor indices)
         {
             for (var r = from; r < to; r++)
             {
-                TGradient* row = pdx + r * cols;
+                var row = pdx + (nint)(r * cols);
                 int first = starts[r], picks = starts[r + 1] - first;
-                if (picks == 0) new Span<TGradient>(row, cols).Clear();
+                if (picks == 0) Loop.Run<V, Zero<TGradient>>(new(row), 0, cols);
                 else if (picks == 1) Loop.Run<V, Copy<T, TGradient>>(new(row, pdy + (long)order[first] * cols), 0, cols);
                 else Sum<V, T, TGradient>(row, pdy, order + first, picks, cols);
             }
@@ -133,7 +133,7 @@ file readonly unsafe struct GatherBackward(Tensor dx, Tensor dy, Tensor indices)
 
     /// <summary>Σ of the picked rows, a block of columns at a time in F32 that stays in L1.</summary>
     [SkipLocalsInit]
-    private static void Sum<V, T, TGradient>(TGradient* row, T* dy, int* picked, int picks, int cols)
+    private static void Sum<V, T, TGradient>(Target<TGradient> row, T* dy, int* picked, int picks, int cols)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
         where TGradient : unmanaged, IElement<TGradient>
@@ -149,11 +149,17 @@ file readonly unsafe struct GatherBackward(Tensor dx, Tensor dy, Tensor indices)
         }
     }
 
-    private readonly struct Copy<TFrom, TTo>(TTo* to, TFrom* from) : ILoop
+    private readonly struct Copy<TFrom, TTo>(Target<TTo> to, TFrom* from) : ILoop
         where TFrom : unmanaged, IElement<TFrom>
         where TTo : unmanaged, IElement<TTo>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void At<V>(long i) where V : struct, IVector<V> => TTo.Store(TFrom.Load<V>(from + i), to + i);
+        public void At<V>(long i) where V : struct, IVector<V> => to.Store(TFrom.Load<V>(from + i), i);
+    }
+
+    private readonly struct Zero<TTo>(Target<TTo> to) : ILoop where TTo : unmanaged, IElement<TTo>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => to.Store(default(V), i);
     }
 }

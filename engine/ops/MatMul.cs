@@ -1,14 +1,13 @@
 namespace Plip.Engine;
 
-// C = op(A)·op(B), batched over leading axes, and Linear = x·Wᵀ + b.
+// C = op(A)·op(B), batched over leading axes.
 //   forward   C = A·B
 //   backward  dA = dC·Bᵀ,  dB = Aᵀ·dC     (with each transpose moved to where the operand stands)
-//   linear    y = x·Wᵀ + b;  dx = dy·W,  dW = dyᵀ·x,  db = Σ_rows dy
 //   saved     A, B (no copies)
 // Cost: 2·M·N·K flops forward, twice that backward; the CPU device's product is engine/devices/cpu/Gemm.cs.
 public static partial class Ops
 {
-    /// <summary>op(A)·op(B). A is (…, M, K) or, transposed, (…, K, M); B is (…, K, N) or (…, N, K); result (…, M, N). F32.</summary>
+    /// <summary>op(A)·op(B). A is (…, M, K) or, transposed, (…, K, M); B is (…, K, N) or (…, N, K); result (…, M, N). F32 or BF16.</summary>
     /// <param name="a">Left operand, rank 2, or rank 3 with a batch axis.</param>
     /// <param name="b">Right operand with the same rank and batch.</param>
     /// <param name="transA">Use A's transpose.</param>
@@ -30,34 +29,6 @@ public static partial class Ops
             !b.NeedsGrad ? null : transB ? MatMul(dc, a, true, transA) : MatMul(a, dc, !transA, false),
         ]);
     }
-
-    /// <summary>x·Wᵀ + b over the last axis: x (…, In), W (Out, In) as PyTorch stores it, b (Out) or null; result (…, Out). F32.</summary>
-    /// <exception cref="ArgumentException">The last axis of x is not In, or b is not Out long.</exception>
-    public static Tensor Linear(Tensor x, Tensor weight, Tensor? bias = null)
-    {
-        Require.Rank(weight, 2, "a weight (out, in)");
-        var (nOut, nIn) = (weight.Shape[0], weight.Shape[1]);
-        Require.That(x.Cols == nIn, $"expected rows of {nIn} for weight {weight.Shape}, got {x.Shape}");
-        Require.That(bias == null || bias.Count == nOut, $"expected a bias of {nOut}, got {bias?.Shape}");
-        var y = Tensor.Empty(x.Device, x.Shape.WithCols(nOut), x.DType);
-        y.Device.Run(x.DType, new LinearForward(y, x, weight, bias));
-        return Tape.Record(y, bias == null ? [x, weight] : [x, weight, bias], dy =>
-        {
-            Tensor? dx = null, dw = null, db = null;
-            if (x.NeedsGrad)
-            {
-                dx = Tensor.Like(x);
-                dx.Device.Run(x.DType, new LinearInputGradient(dx, dy, weight));
-            }
-            if (weight.NeedsGrad)
-            {
-                dw = Tensor.Empty(weight.Device, weight.Shape);
-                dw.Device.Run(x.DType, new LinearWeightGradient(dw, dy, x));
-            }
-            if (bias is { NeedsGrad: true }) db = SumRows(dy);
-            return bias == null ? [dx, dw] : [dx, dw, db];
-        });
-    }
 }
 
 file readonly unsafe struct MatMulKernel(
@@ -76,47 +47,4 @@ file readonly unsafe struct MatMulKernel(
             Gemm.Run<V, T, T, T>(
                 cpu, transA, transB, m, n, k, pa + i * m * k, transA ? m : k, pb + i * k * n, transB ? k : n, pc + i * m * n, n);
     }
-}
-
-file readonly unsafe struct LinearForward(Tensor y, Tensor x, Tensor weight, Tensor? bias) : IKernel
-{
-    public Work Work => Work.On("linear", 2.0 * x.Cols, y, x, weight);
-
-    public void Run(CudaDevice gpu, DType type)
-    {
-        // cuBLASLt adds a bias of the result's type alone; rounding it errs by no more than rounding the result does.
-        var stored = bias == null || bias.DType == type ? bias : Tensor.Empty(gpu, bias.Shape, type);
-        if (stored != bias) Ops.CastInto(stored!, bias!);
-        gpu.Gemm.Run(y, x, weight, false, true, x.Rows, y.Cols, x.Cols, bias: stored);
-        if (stored != bias) stored!.Release();
-    }
-
-    public void Run<V, T>(CpuDevice cpu)
-        where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => Gemm.Run<V, T, T, T>(
-            cpu, false, true, x.Rows, y.Cols, x.Cols, x.At<T>(), x.Cols, weight.At<T>(), x.Cols, y.At<T>(), y.Cols, bias: bias == null ? null : bias.F32);
-}
-
-file readonly unsafe struct LinearInputGradient(Tensor dx, Tensor dy, Tensor weight) : IKernel
-{
-    public Work Work => Work.On("linear_input_gradient", 2.0 * dy.Cols, dx, dy, weight);
-
-    public void Run(CudaDevice gpu, DType type) => gpu.Gemm.Run(dx, dy, weight, false, false, dx.Rows, dx.Cols, dy.Cols);
-
-    public void Run<V, T>(CpuDevice cpu)
-        where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => Gemm.Run<V, T, T, T>(
-            cpu, false, false, dx.Rows, dx.Cols, dy.Cols, dy.At<T>(), dy.Cols, weight.At<T>(), dx.Cols, dx.At<T>(), dx.Cols);
-}
-
-file readonly unsafe struct LinearWeightGradient(Tensor dw, Tensor dy, Tensor x) : IKernel
-{
-    public Work Work => Work.On("linear_weight_gradient", 2.0 * x.Rows, dw, dy, x);
-
-    public void Run(CudaDevice gpu, DType type) => gpu.Gemm.Run(dw, dy, x, true, false, dy.Cols, x.Cols, x.Rows);
-
-    public void Run<V, T>(CpuDevice cpu)
-        where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => Gemm.Run<V, T, T, F32>(
-            cpu, true, false, dy.Cols, x.Cols, x.Rows, dy.At<T>(), dy.Cols, x.At<T>(), x.Cols, dw.At<F32>(), x.Cols);
 }

@@ -3,10 +3,10 @@ using System.Runtime.CompilerServices;
 namespace Plip.Engine;
 
 // Joining tensors along an axis and cutting a piece out; each is the other's gradient.
-//   Concat  y = [x₀ | x₁ | …]             dx_k = Slice(dy, its place)
+//   Concat  y = [x₀ | x₁ | …]             dx_k = Slice(dy, its place), all in one pass
 //   Slice   y = x[start … start+length)   dx = 0 with dy in its place
 //   saved   nothing
-// Cost: one copy of what moves, in runs of length·(extents behind the axis); the gradient of a slice is written once, zeros
+// Cost: one copy of what moves, past the caches where it is large, in runs of length·(extents behind the axis); the gradient of a slice is written once, zeros
 // included. A slice along the outermost axis (or behind axes of extent 1) is a view and costs nothing. Any element type: bytes
 // move, whatever they mean; only the float ones carry gradients.
 public static partial class Ops
@@ -38,8 +38,15 @@ public static partial class Ops
         }
         return Tape.Record(y, inputs, dy =>
         {
-            var at = 0;
             var gradients = new Tensor?[inputs.Length];
+            if (Axes.Around(dy.Shape, axis).Outer > 1)
+            {
+                for (var k = 0; k < inputs.Length; k++)
+                    if (inputs[k].NeedsGrad) gradients[k] = Tensor.Like(inputs[k]);
+                dy.Device.Run(DType.F32, cpu: new SplitKernel(gradients, inputs, dy, axis));
+                return gradients;
+            }
+            var at = 0;
             for (var k = 0; k < inputs.Length; at += inputs[k++].Shape[axis])
                 if (inputs[k].NeedsGrad) gradients[k] = Slice(dy, axis, at, inputs[k].Shape[axis]);
             return gradients;
@@ -113,19 +120,86 @@ file readonly unsafe struct CopyKernel(string name, Tensor y, Tensor x, int axis
         var unit = inner * x.DType.Size();
         long run = length * unit, strideX = x.Shape[axis] * unit, strideY = y.Shape[axis] * unit;
         byte* source = (byte*)x.Address + from * unit, target = (byte*)y.Address + to * unit;
+        var streams = Runs.Stream(target, y.Bytes, run, strideY);
         if (run <= BytesPerTask)
-            cpu.ForRange(outer, BytesPerTask / Math.Max(1, run), (begin, end) => Runs(source, strideX, target, strideY, run, begin, end));
+            cpu.ForRange(outer, BytesPerTask / Math.Max(1, run), (begin, end) =>
+                Runs.Copy<V>(target + begin * strideY, strideY, source + begin * strideX, strideX, run, end - begin, streams));
         else
             for (var o = 0L; o < outer; o++, source += strideX, target += strideY)
             {
                 byte* s = source, t = target;
-                cpu.ForRange(run, BytesPerTask, (begin, end) => Buffer.MemoryCopy(s + begin, t + begin, end - begin, end - begin));
+                cpu.ForRange(run, BytesPerTask, (begin, end) => Runs.Copy<V>(t + begin, 0, s + begin, 0, end - begin, 1, streams));
             }
     }
+}
 
-    private static void Runs(byte* source, long strideX, byte* target, long strideY, long run, long begin, long end)
+/// <summary>The gradients of what was joined: dy is read once, in its order.</summary>
+/// <param name="pieces">Where each input's goes; null for none.</param>
+file readonly unsafe struct SplitKernel(Tensor?[] pieces, Tensor[] inputs, Tensor dy, int axis) : ICpuKernel
+{
+    private const int BytesPerTask = 4 * CpuDevice.Grain * sizeof(float);
+
+    public Work Work
     {
-        for (var o = begin; o < end; o++) Buffer.MemoryCopy(source + o * strideX, target + o * strideY, run, run);
+        get
+        {
+            var bytes = 0L;
+            foreach (var piece in pieces) bytes += 2 * (piece?.Bytes ?? 0);
+            return new("split", bytes, 0);
+        }
+    }
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        var (outer, inner) = Axes.Around(dy.Shape, axis);
+        var unit = inner * dy.DType.Size();
+        var record = dy.Shape[axis] * unit;
+        var (to, from, along) = (pieces, inputs, axis);
+        var source = (byte*)dy.Address;
+        cpu.ForRange(outer, Math.Max(1, BytesPerTask / Math.Max(1, record)), (begin, end) =>
+        {
+            // A few records at a time, so that each is read while it lies in L1 or its page is open.
+            const int Few = 4;
+            for (; begin < end; begin += Few)
+            {
+                var at = source + begin * record;
+                var count = Math.Min(Few, end - begin);
+                for (var k = 0; k < to.Length; k++)
+                {
+                    var run = from[k].Shape[along] * unit;
+                    if (to[k] is { } piece)
+                    {
+                        var target = (byte*)piece.Address;
+                        Runs.Copy<V>(target + begin * run, run, at, record, run, count, Runs.Stream(target, piece.Bytes, run, run));
+                    }
+                    at += run;
+                }
+            }
+        });
+    }
+}
+
+/// <summary>Copies of bytes in runs.</summary>
+file static unsafe class Runs
+{
+    /// <summary>Whether runs into a tensor of so many bytes go past the caches.</summary>
+    public static bool Stream(byte* target, long bytes, long run, long stride) =>
+        run % Streams.Line == 0 && stride % Streams.Line == 0 && Streams.Suits(target, bytes);
+
+    public static void Copy<V>(byte* to, long strideTo, byte* from, long strideFrom, long run, long count, bool stream) where V : struct, IVector<V>
+    {
+        for (; count > 0; count--, to += strideTo, from += strideFrom)
+            if (stream) Loop.Run<V, Past>(new((float*)to, (float*)from), 0, run / sizeof(float));
+            else Buffer.MemoryCopy(from, to, run, run);
+    }
+
+    /// <summary>Bits, whatever they mean, past the caches.</summary>
+    private readonly struct Past(float* to, float* from) : ILoop
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => V.Load(from + i).StoreStream(to + i);
     }
 }
 

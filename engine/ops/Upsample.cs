@@ -5,7 +5,7 @@ namespace Plip.Engine;
 // Larger pictures (N, H, W, C).
 //   nearest   y[i, j] = x[⌊i/f⌋, ⌊j/f⌋];  dx = Σ dy over its f×f pixels
 //   bilinear  source = (i+½)·H/outH − ½, at least 0; y = the four neighbours by distance (align_corners=false, no antialiasing)
-//   backward  each input pixel gathers from the outputs that read it, in order: no two threads write one place
+//   backward  each input pixel gathers from the outputs that read it, rows first and then columns: no two threads write one place
 //   saved     nothing
 // Cost: one pass over the larger picture; its rows are independent tasks. A pixel is mixed in registers, four vectors abreast.
 public static partial class Ops
@@ -112,11 +112,51 @@ file readonly unsafe struct UpsampleKernel(string name, Tensor y, Tensor x, Upsa
         T* py = y.At<T>(), px = x.At<T>();
         int h = x.Shape[1], w = x.Shape[2], c = x.Shape[3];
         var (rowTaps, columnTaps) = (rows, columns);
+        if ((long)rows.Count * columns.Count < (long)h * w)
+        {
+            cpu.For(y.Shape[0] * rows.Count, r => Gather<V, T>(
+                py + (nint)r * columnTaps.Count * c, px + (nint)(r / rowTaps.Count) * h * w * c, rowTaps, r % rowTaps.Count, columnTaps, w, c));
+            return;
+        }
         long outH = rows.Count, outW = columns.Count, larger = Math.Max(outH * outW, (long)h * w) * c;
         cpu.ForRange(y.Shape[0] * outH, Math.Max(1, CpuDevice.Grain * outH / Math.Max(1, larger)), (from, to) =>
         {
             for (var r = from; r < to; r++) Row<V, T>(py + r * outW * c, px + r / outH * h * w * c, rowTaps, (int)(r % outH), columnTaps, w, c);
         });
+    }
+
+    /// <summary>
+    /// A row of a smaller result: the source's rows are summed first, a piece of a row at a time, then that sum's columns. A
+    /// pixel at a time, each element of the source would be read once for every pixel that it reaches.
+    /// </summary>
+    private static void Gather<V, T>(T* y, T* picture, UpsampleTaps rows, int row, UpsampleTaps columns, nint w, int c)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        const int Piece = 4096; // floats: 16 KB of L1
+        var line = w * c;
+        var sum = TaskMemory.Take(line);
+        for (nint from = 0; from < line; from += Piece)
+        {
+            var count = Math.Min(Piece, line - from);
+            new Span<float>(sum + from, (int)count).Clear();
+            for (var k = rows.Start[row]; k < rows.Start[row + 1]; k++)
+                Loop.Run<V, AddScaled<T>>(new(sum + from, picture + rows.At[k] * line + from, rows.Weight[k]), 0, count);
+        }
+        var (first, whole) = (0, 1f); // a single row, as it is
+        fixed (int* at = columns.At)
+        fixed (float* weight = columns.Weight)
+            for (var j = 0; j < columns.Count; j++, y += c)
+            {
+                int b = columns.Start[j], wide = columns.Start[j + 1] - b;
+                Pixel<V, F32, T>(y, new Mix<F32>((F32*)sum, w, c, &first, &whole, 1, at + b, weight + b, wide), c);
+            }
+    }
+
+    private readonly struct AddScaled<T>(float* sum, T* x, float by) : ILoop where T : unmanaged, IElement<T>
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void At<V>(long i) where V : struct, IVector<V> => V.Fma(T.Load<V>(x + i), V.Create(by), V.Load(sum + i)).Store(sum + i);
     }
 
     private static void Row<V, T>(T* y, T* picture, UpsampleTaps rows, int row, UpsampleTaps columns, nint w, int c)
@@ -129,15 +169,24 @@ file readonly unsafe struct UpsampleKernel(string name, Tensor y, Tensor x, Upsa
         {
             for (var j = 0; j < columns.Count; j++, y += c)
             {
-                int b = columns.Start[j], wide = columns.Start[j + 1] - b, i = 0;
-                var mix = new Mix<T>(picture, w, c, rowAt + a, rowWeight + a, high, columnAt + b, columnWeight + b, wide);
-                for (; i <= c - 4 * V.Count; i += 4 * V.Count) mix.Four<V>(y + i, i);
-                for (; i <= c - V.Count; i += V.Count) mix.One<V>(y + i, i);
-                if (i < c && c >= V.Count) mix.One<V>(y + c - V.Count, c - V.Count); // overlaps the one before
-                else
-                    for (; i < c; i++) mix.One<Vec1>(y + i, i);
+                int b = columns.Start[j], wide = columns.Start[j + 1] - b;
+                Pixel<V, T, T>(y, new Mix<T>(picture, w, c, rowAt + a, rowWeight + a, high, columnAt + b, columnWeight + b, wide), c);
             }
         }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Pixel<V, T, TResult>(TResult* y, Mix<T> mix, int c)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+        where TResult : unmanaged, IElement<TResult>
+    {
+        var i = 0;
+        for (; i <= c - 4 * V.Count; i += 4 * V.Count) mix.Four<V, TResult>(y + i, i);
+        for (; i <= c - V.Count; i += V.Count) mix.One<V, TResult>(y + i, i);
+        if (i < c && c >= V.Count) mix.One<V, TResult>(y + c - V.Count, c - V.Count); // overlaps the one before
+        else
+            for (; i < c; i++) mix.One<Vec1, TResult>(y + i, i);
     }
 
     /// <summary>What one pixel is mixed from.</summary>
@@ -146,17 +195,21 @@ file readonly unsafe struct UpsampleKernel(string name, Tensor y, Tensor x, Upsa
         where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void One<V>(T* y, nint i) where V : struct, IVector<V>
+        public void One<V, TResult>(TResult* y, nint i)
+            where V : struct, IVector<V>
+            where TResult : unmanaged, IElement<TResult>
         {
             V sum = default;
             for (var a = 0; a < high; a++)
                 for (var b = 0; b < wide; b++)
                     sum = V.Fma(T.Load<V>(picture + (rowAt[a] * w + columnAt[b]) * c + i), V.Create(rowWeight[a] * columnWeight[b]), sum);
-            T.Store(sum, y);
+            TResult.Store(sum, y);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void Four<V>(T* y, nint i) where V : struct, IVector<V>
+        public void Four<V, TResult>(TResult* y, nint i)
+            where V : struct, IVector<V>
+            where TResult : unmanaged, IElement<TResult>
         {
             V s0 = default, s1 = default, s2 = default, s3 = default;
             for (var a = 0; a < high; a++)
@@ -169,10 +222,10 @@ file readonly unsafe struct UpsampleKernel(string name, Tensor y, Tensor x, Upsa
                     s2 = V.Fma(T.Load<V>(x + 2 * V.Count), weight, s2);
                     s3 = V.Fma(T.Load<V>(x + 3 * V.Count), weight, s3);
                 }
-            T.Store(s0, y);
-            T.Store(s1, y + V.Count);
-            T.Store(s2, y + 2 * V.Count);
-            T.Store(s3, y + 3 * V.Count);
+            TResult.Store(s0, y);
+            TResult.Store(s1, y + V.Count);
+            TResult.Store(s2, y + 2 * V.Count);
+            TResult.Store(s3, y + 3 * V.Count);
         }
     }
 }

@@ -170,7 +170,7 @@ public sealed class BertLayer : Module
         var p = Training ? _dropout : 0f;
         var a = Ops.Attention(_query.Forward(x), _key.Forward(x), _value.Forward(x), offsets, _heads);
         x = _attentionNorm.Forward(Ops.Add(dropout.Apply(_attention.Forward(a), p), x));
-        var h = _output.Forward(Ops.Gelu(_intermediate.Forward(x)));
+        var h = _output.Forward(_intermediate.ForwardGelu(x));
         return _outputNorm.Forward(Ops.Add(dropout.Apply(h, p), x));
     }
 }

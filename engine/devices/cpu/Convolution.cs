@@ -10,6 +10,7 @@ namespace Plip.Engine;
 /// In small pictures taps that fall on padding are left out, and nothing is padded (<see cref="TapPlan{V}"/>).
 /// The data gradient at stride s is s² convolutions of stride 1, one for each phase of the output; a transposed
 /// convolution is that same thing run forward. 1×1 filters at stride 1 are plain products.
+/// 3×3 filters over whole vectors of channels have fewer multiplications (<see cref="WinogradConvolution{V, T, A}"/>).
 /// </summary>
 internal static unsafe class Convolution
 {
@@ -59,11 +60,24 @@ internal static unsafe class Convolution<V, T>
     // to pixel still finds its way through the caches (from a page on, every step falls into the same few lines).
     private const int ShortLine = 6, ManyChannels = 1024;
 
+    // Minimal filtering pays from so many channels on; at stride two, where it saves less, the convolution itself from more.
+    private const int FewChannels = 16, SeveralChannels = 256;
+
     public static void Forward(CpuDevice cpu, T* x, ConvShape s, T* w, float* bias, T* y)
     {
         if (s.IsPointwise)
         {
             Gemm.Run<V, T, T, T>(cpu, false, false, s.Pixels, s.K, s.C, x, s.C, w, s.K, y, s.K, bias: bias);
+            return;
+        }
+        if (IsMinimal(s, 1, FewChannels) && Saves(s.Ho, s.Wo, s))
+        {
+            Minimal<UnitAxis>(cpu, x, s, w, bias, y);
+            return;
+        }
+        if (IsMinimal(s, 2, SeveralChannels))
+        {
+            Minimal<StridedAxis>(cpu, x, s, w, bias, y);
             return;
         }
         using var weights = new PackedB<V>(cpu, s.R * s.S * s.C, s.K).Fill(cpu, false, w, s.K);
@@ -79,6 +93,12 @@ internal static unsafe class Convolution<V, T>
             Gemm.Run<V, T, T, T>(cpu, false, true, s.Pixels, s.C, s.K, dy, s.K, w, s.K, dx, s.C, bias: bias);
             return;
         }
+        if (s.Padding <= 2 && IsMinimal(s, 1, FewChannels) && Saves(s.H, s.W, s))
+        {
+            using var filters = WinogradFilters<V>.Backward(cpu, w, s.C, s.K);
+            WinogradConvolution<V, T, UnitAxis>.Run(cpu, dy, s.N, s.Ho, s.Wo, s.K, s.Padding - 2, filters, bias, dx, s.H, s.W, s.C);
+            return;
+        }
         for (var ph = 0; ph < s.Stride; ph++)
             for (var pw = 0; pw < s.Stride; pw++)
             {
@@ -90,6 +110,16 @@ internal static unsafe class Convolution<V, T>
 
     public static void WeightGradient(CpuDevice cpu, T* x, ConvShape s, T* dy, float* dw)
     {
+        if (IsMinimal(s, 1, FewChannels))
+        {
+            WinogradFilterGradient<V, T, UnitAxis>.Run(cpu, x, s, dy, dw);
+            return;
+        }
+        if (IsMinimal(s, 2, FewChannels))
+        {
+            WinogradFilterGradient<V, T, StridedAxis>.Run(cpu, x, s, dy, dw);
+            return;
+        }
         var size = s.R * s.S * s.C * s.K;
         if (size <= SmallFilter && s.N > 1)
         {
@@ -104,6 +134,23 @@ internal static unsafe class Convolution<V, T>
         using var upper = new PackedB<V>(cpu, s.Pixels, s.K).Fill(cpu, false, dy, s.K);
         if (s.IsPointwise) Gemm.Run<V, Transposed<T>, F32>(cpu, s.C, s.K, s.Pixels, new(x, s.C), upper, (F32*)dw, s.K);
         else Gemm.Run<V, FilterViews<T>, F32>(cpu, s.R * s.S * s.C, s.K, s.Pixels, new(x, s), upper, (F32*)dw, s.K);
+    }
+
+    /// <summary>3×3 filters at this stride over whole vectors of channels, enough of them to pay for the transforms.</summary>
+    private static bool IsMinimal(ConvShape s, int stride, int fewest) =>
+        s.R == 3 && s.S == 3 && s.Stride == stride && s.C % V.Count == 0 && s.K % V.Count == 0 && Math.Min(s.C, s.K) >= fewest;
+
+    /// <summary>Whether the products of tiles of 2×2 outputs, and a quarter for the transforms, are fewer than the taps inside the picture.</summary>
+    private static bool Saves(int rows, int cols, ConvShape s) =>
+        (rows + 1) / 2 * ((cols + 1) / 2) * 16L * 5 / 4 <= (long)Inside(rows, s.H) * Inside(cols, s.W);
+
+    /// <summary>Taps of a line of outputs that are inside the picture, for a filter of three at padding one; more padding is rare and is taken for it.</summary>
+    private static int Inside(int outputs, int extent) => Math.Min(3 * outputs, 3 * extent - 2);
+
+    private static void Minimal<A>(CpuDevice cpu, T* x, ConvShape s, T* w, float* bias, T* y) where A : struct, IWinogradAxis
+    {
+        using var filters = WinogradFilters<V>.Forward(cpu, w, s.C, s.K);
+        WinogradConvolution<V, T, A>.Run(cpu, x, s.N, s.H, s.W, s.C, -s.Padding, filters, bias, y, s.Ho, s.Wo, s.K);
     }
 
     /// <summary>One task a group of pictures, each with sums of its own: pictures are padded, and dy widened, in the task's memory.</summary>

@@ -4,8 +4,8 @@ namespace Plip.Engine;
 
 /// <summary>
 /// Matrix products on the CPU, any size and any leading dimensions, summed in F32 whatever the operands are stored as. B is
-/// packed once into panels that all tasks share; A is read where it lies if it is F32 in rows, else block by block through a
-/// task's own memory. Each element of C is summed by one thread in one order, so the bits do not depend on the number of threads.
+/// packed into panels, once for all tasks, or where A has few rows by the task that uses them; A is read where it lies if it
+/// is F32 in rows, else block by block through a task's own memory. Each element of C is summed by one thread in one order, so the bits do not depend on the number of threads.
 /// </summary>
 internal static unsafe class Gemm
 {
@@ -13,11 +13,18 @@ internal static unsafe class Gemm
     // 8 bytes a cycle, a quarter of what L2 gives. Smaller blocks read all of B, and write C, more often.
     private const int TilesPerBlock = 16, KBlock = 768;
 
+    // Up to so many rows a task takes them all; more panels to a task read A less often, fewer give more tasks.
+    // Where B is small it stays in L2 and is packed once for all.
+    private const int FewRows = 512, LargeOperand = 1 << 17, MostPanels = 4;
+
+    // Elements of a result that does not fit L2.
+    private const int LargeResult = 1 << 19;
+
     // Terms from which on a sum is worth cutting.
     private const int LongSum = 256;
 
     /// <summary>C (m×n) = op(A)·op(B), plus the bias row when given, or added to C when <paramref name="accumulate"/> (F32 only).</summary>
-    /// <param name="gelu">Where GELU of the result goes as well (m×n, as C lies), or null.</param>
+    /// <param name="gelu">Where GELU of the result goes as well (m×n, as C lies; C itself to keep nothing else), or null.</param>
     public static void Run<V, TA, TB, TC>(
         CpuDevice cpu, bool transA, bool transB, int m, int n, int k,
         TA* a, nint lda, TB* b, nint ldb, TC* c, nint ldc, bool accumulate = false, float* bias = null, TC* gelu = null)
@@ -27,6 +34,11 @@ internal static unsafe class Gemm
         where TC : unmanaged, IElement<TC>
     {
         if (m == 0 || n == 0) return;
+        if (!transA && m <= FewRows && (long)n * k >= LargeOperand && !IsSplit<V, TC>(m, n, k, bias != null || gelu != null || accumulate))
+        {
+            ByColumns<V, InRows<V, TA>, TaskPanels<V, TB>, TC>(cpu, m, n, k, new(a, lda), new(b, ldb, transB, n), c, ldc, accumulate, bias, gelu);
+            return;
+        }
         using var packed = new PackedB<V>(cpu, k, n).Fill(cpu, transB, b, ldb);
         if (transA) Run<V, Transposed<TA>, TC>(cpu, m, n, k, new(a, lda), packed, c, ldc, accumulate, bias, gelu);
         else Run<V, InRows<V, TA>, TC>(cpu, m, n, k, new(a, lda), packed, c, ldc, accumulate, bias, gelu);
@@ -40,9 +52,9 @@ internal static unsafe class Gemm
         where TC : unmanaged, IElement<TC>
     {
         var panels = packed.Panels;
-        var rowTasks = (m + TilesPerBlock * V.TileRows - 1) / (TilesPerBlock * V.TileRows);
+        var rowTasks = RowTasks<V>(m);
         var rowBlock = ((m + rowTasks - 1) / rowTasks + V.TileRows - 1) / V.TileRows * V.TileRows; // blocks of one size
-        if (typeof(TC) == typeof(F32) && bias == null && gelu == null && !accumulate && k >= 2 * LongSum && rowTasks * panels < 8)
+        if (IsSplit<V, TC>(m, n, k, bias != null || gelu != null || accumulate))
         {
             SplitSum(cpu, m, n, k, a, packed, (float*)c, ldc);
             return;
@@ -55,9 +67,34 @@ internal static unsafe class Gemm
             int i0 = ri * rowBlock, rows = Math.Min(m - i0, rowBlock);
             if (rows <= 0) return;
             int p0 = panels * ci / columnTasks, p1 = panels * (ci + 1) / columnTasks;
-            Block<V, TA, TC>(a, i0, rows, p0, p1, 0, k, packed, c + i0 * ldc, ldc, accumulate, bias, gelu == null ? null : gelu + i0 * ldc);
+            Block<V, TA, SharedPanels<V>, TC>(
+                a, new(packed), i0, rows, n, p0, p1, 0, k, c + i0 * ldc, ldc, accumulate, bias, gelu == null ? null : gelu + i0 * ldc, IsLarge(m, n));
         });
     }
+
+    /// <summary>
+    /// With few rows packing all of B through memory would cost a good part of the product: a task takes all rows and a few
+    /// panels, which it packs itself, one stretch of one panel at a time.
+    /// </summary>
+    private static void ByColumns<V, TA, TB, TC>(
+        CpuDevice cpu, int m, int n, int k, TA a, TB b, TC* c, nint ldc, bool accumulate, float* bias, TC* gelu)
+        where V : struct, IVector<V>
+        where TA : struct, IOperand
+        where TB : struct, IPanels<V>
+        where TC : unmanaged, IElement<TC>
+    {
+        var panels = (n + PackedB<V>.Columns - 1) / PackedB<V>.Columns;
+        var group = Math.Clamp(panels / 12, 1, MostPanels);
+        cpu.For((panels + group - 1) / group, task =>
+            Block<V, TA, TB, TC>(a, b, 0, m, n, task * group, Math.Min(panels, (task + 1) * group), 0, k, c, ldc, accumulate, bias, gelu, IsLarge(m, n)));
+    }
+
+    private static bool IsLarge(int m, int n) => (long)m * n >= LargeResult;
+
+    private static int RowTasks<V>(int m) where V : struct, IVector<V> => (m + TilesPerBlock * V.TileRows - 1) / (TilesPerBlock * V.TileRows);
+
+    private static bool IsSplit<V, TC>(int m, int n, int k, bool more) where V : struct, IVector<V> =>
+        typeof(TC) == typeof(F32) && !more && k >= 2 * LongSum && RowTasks<V>(m) * ((n + PackedB<V>.Columns - 1) / PackedB<V>.Columns) < 8;
 
     /// <summary>
     /// A small result of long sums (the gradient of a weight over a batch's tokens) gives no tasks by its tiles: the sum is cut
@@ -74,24 +111,29 @@ internal static unsafe class Gemm
         {
             int from = (int)((long)k * part / parts), to = (int)((long)k * (part + 1) / parts), step = TilesPerBlock * V.TileRows;
             for (var i = 0; i < m; i += step)
-                Block<V, TA, F32>(a, i, Math.Min(step, m - i), 0, packed.Panels, from, to, packed, (F32*)(sums + ((long)part * m + i) * n), n, false, null, null);
+                Block<V, TA, SharedPanels<V>, F32>(
+                    a, new(packed), i, Math.Min(step, m - i), n, 0, packed.Panels, from, to, (F32*)(sums + ((long)part * m + i) * n), n, false, null, null, large: false);
         });
         for (var i = 0; i < (ldc == n ? 1 : m); i++)
             cpu.AddRows<V>(c + i * ldc, sums + (long)i * n, (long)m * n, parts, ldc == n ? m * n : n);
     }
 
-    private static void Block<V, TA, TC>(
-        TA a, int i0, int rows, int p0, int p1, int from, int to, PackedB<V> packed, TC* c, nint ldc, bool accumulate, float* bias, TC* gelu)
+    private static void Block<V, TA, TB, TC>(
+        TA a, TB b, int i0, int rows, int n, int p0, int p1, int from, int to, TC* c, nint ldc, bool accumulate, float* bias, TC* gelu, bool large)
         where V : struct, IVector<V>
         where TA : struct, IOperand
+        where TB : struct, IPanels<V>
         where TC : unmanaged, IElement<TC>
     {
         // Sums of a narrower C are kept in F32 until they are complete.
         var direct = typeof(TC) == typeof(F32);
         var columns = direct ? 0 : (p1 - p0) * PackedB<V>.Columns;
-        var copied = a.IsInPlace ? 0 : (long)rows * KBlock;
-        var memory = TaskMemory.Take(copied + (long)rows * columns);
-        var sums = memory + copied;
+        var tiles = (rows + V.TileRows - 1) / V.TileRows;
+        var stretch = Math.Min(KBlock, to - from);
+        var copied = a.IsInPlace ? 0 : ((long)tiles * V.TileRows * stretch + 15) / 16 * 16;
+        var packed = b.ArePacked ? 0 : (long)stretch * PackedB<V>.Columns;
+        var memory = TaskMemory.Take(copied + packed + (long)rows * columns);
+        var sums = memory + copied + packed;
         if (direct)
         {
             sums = (float*)c + p0 * PackedB<V>.Columns;
@@ -102,25 +144,45 @@ internal static unsafe class Gemm
         do
         {
             var kc = Math.Min(KBlock, to - k0);
-            var block = a.Rows(i0, rows, k0, kc, memory, out var stride);
+            var block = a.Rows(i0, rows, k0, kc, V.TileRows, memory, out var stride);
             for (var p = p0; p < p1; p++)
             {
-                int j = p * PackedB<V>.Columns, n = packed.Count(p);
-                var tiles = sums + (p - p0) * PackedB<V>.Columns;
-                var panel = packed.Panel(p) + (nint)k0 * packed.Width(p);
-                for (var i = 0; i < rows; i += V.TileRows)
+                int j = p * PackedB<V>.Columns, count = Math.Min(PackedB<V>.Columns, n - j);
+                var narrow = count <= V.Count;
+                var target = sums + (p - p0) * PackedB<V>.Columns;
+                var panel = b.Panel(p, k0, kc, memory + copied);
+                var (nextP, nextK) = p + 1 < p1 || k0 + kc >= to ? (p + 1, k0) : (p0, k0 + kc);
+                var nextCount = Math.Min(KBlock, to - nextK);
+                var add = accumulate || k0 > from;
+                var start = add || bias == null ? null : bias + j;
+                for (int i = 0, tile = 0; tile < tiles; i += V.TileRows, tile++)
                 {
-                    var count = Math.Min(V.TileRows, rows - i);
-                    for (var r = 0; r < V.TileRows; r++) pointers[r] = block + (i + Math.Min(r, count - 1)) * stride;
-                    if (kc > 0)
-                        MicroKernels.Rows<V>(
-                            pointers, 1, 0, kc, panel, packed.Narrow(p), tiles + i * (nint)columns, columns, count, n,
-                            accumulate || k0 > from, accumulate || k0 > from || bias == null ? null : bias + j);
-                    else if (!accumulate) FillRows(tiles + i * (nint)columns, columns, count, n, bias == null ? null : bias + j);
+                    int height = Math.Min(V.TileRows, rows - i);
+                    var corner = target + i * (nint)columns;
+                    var last = k0 + kc >= to;
+                    if (last && (!direct || (large && kc < MicroKernels.ShortSum))) Ahead.Target(c + i * ldc + j, ldc, height, count);
+                    if (last && gelu != null) Ahead.Target(gelu + i * ldc + j, ldc, height, count);
+                    if (kc == 0)
+                    {
+                        if (!add) FillRows(corner, columns, height, count, start);
+                    }
+                    else if (TA.InTiles)
+                    {
+                        if (start != null) FillRows(corner, columns, height, count, start);
+                        MicroKernels.Outer<V>(
+                            block + i * stride, V.TileRows, 0, panel, narrow ? V.Count : PackedB<V>.Columns, 0, 1, kc, narrow,
+                            corner, columns, height, count, add || start != null);
+                    }
+                    else
+                    {
+                        for (var r = 0; r < V.TileRows; r++) pointers[r] = block + (i + Math.Min(r, height - 1)) * stride;
+                        if (b.ArePacked) MicroKernels.Rows<V>(pointers, 1, 0, kc, panel, narrow, corner, columns, height, count, add, start);
+                        else MicroKernels.RowsAhead<V>(pointers, kc, panel, narrow, corner, columns, height, count, add, start, b.Ahead(nextP, nextK, nextCount, tile, tiles));
+                    }
+                    if (!last || (direct && gelu == null)) continue;
+                    for (var r = 0; r < height; r++)
+                        Finish<V, TC>(c + (i + r) * ldc + j, gelu == null ? null : gelu + (i + r) * ldc + j, corner + r * (nint)columns, count);
                 }
-                if (k0 + kc < to || (direct && gelu == null)) continue;
-                for (var i = 0; i < rows; i++)
-                    Finish<V, TC>(c + i * ldc + j, gelu == null ? null : gelu + i * ldc + j, tiles + i * (nint)columns, n);
             }
             k0 += KBlock;
         } while (k0 < to);

@@ -1,15 +1,24 @@
+using System.Runtime.CompilerServices;
+
 namespace Plip.Engine;
 
-/// <summary>The left operand of a product, from wherever it lies: rows of F32, read in blocks of (rows × a stretch of K).</summary>
+/// <summary>The left operand of a product, from wherever it lies: F32, read in blocks of (rows × a stretch of K).</summary>
 internal unsafe interface IOperand
 {
+    /// <summary>
+    /// True where a block comes tile by tile, and a tile (kc × its rows) column by column: where rows of A lie in memory as
+    /// columns this is a plain copy. Else a block is rows.
+    /// </summary>
+    static abstract bool InTiles { get; }
+
     /// <summary>True where <see cref="Rows"/> needs no memory.</summary>
     bool IsInPlace { get; }
 
     /// <summary>Rows row … row+rows of A at columns k0 … k0+kc.</summary>
-    /// <param name="memory">rows·kc floats for a copy.</param>
-    /// <param name="stride">Floats from one row to the next.</param>
-    float* Rows(int row, int rows, int k0, int kc, float* memory, out nint stride);
+    /// <param name="tile">Rows of a tile.</param>
+    /// <param name="memory">rows·kc floats for a copy, rows rounded up to whole tiles.</param>
+    /// <param name="stride">Floats from one row to the next; kc for a block in tiles.</param>
+    float* Rows(int row, int rows, int k0, int kc, int tile, float* memory, out nint stride);
 }
 
 /// <summary>A (m×k) as it stands.</summary>
@@ -17,9 +26,11 @@ internal readonly unsafe struct InRows<V, T>(T* a, nint lda) : IOperand
     where V : struct, IVector<V>
     where T : unmanaged, IElement<T>
 {
+    public static bool InTiles => false;
+
     public bool IsInPlace => typeof(T) == typeof(F32);
 
-    public float* Rows(int row, int rows, int k0, int kc, float* memory, out nint stride)
+    public float* Rows(int row, int rows, int k0, int kc, int tile, float* memory, out nint stride)
     {
         T* at = a + row * lda + k0;
         stride = lda;
@@ -33,13 +44,44 @@ internal readonly unsafe struct InRows<V, T>(T* a, nint lda) : IOperand
 /// <summary>The transpose of A (k×m).</summary>
 internal readonly unsafe struct Transposed<T>(T* a, nint lda) : IOperand where T : unmanaged, IElement<T>
 {
+    // Columns copied for one tile before the next: whole lines are written, and what is read fits L1 at any stride.
+    private const int Run = 8;
+
+    public static bool InTiles => true;
+
     public bool IsInPlace => false;
 
-    public float* Rows(int row, int rows, int k0, int kc, float* memory, out nint stride)
+    public float* Rows(int row, int rows, int k0, int kc, int tile, float* memory, out nint stride)
     {
         stride = kc;
-        Transpose.Run(a + k0 * lda + row, lda, kc, rows, memory, kc);
+        var whole = rows / tile * tile;
+        T* source = a + k0 * lda + row;
+        for (var k = 0; k < kc; k += Run)
+        {
+            var count = Math.Min(Run, kc - k);
+            CopyTiles(source + k * lda, lda, count, whole, tile, memory + k * tile, (nint)kc * tile);
+        }
+        for (var k = 0; k < kc && whole < rows; k++)
+            for (var i = 0; i < tile; i++)
+                memory[(nint)whole * kc + k * tile + i] = whole + i < rows ? T.Load<Vec1>(source + k * lda + whole + i).Value : 0f;
         return memory;
+    }
+
+    /// <summary>A tile has 4 … 8 rows: two loads of four, which overlap unless it has 8.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void CopyTiles(T* source, nint lda, int count, int rows, int tile, float* to, nint tileStride)
+    {
+        for (var i = 0; i < rows; i += tile, to += tileStride)
+        {
+            T* from = source + i;
+            var at = to;
+            for (var k = 0; k < count; k++, from += lda, at += tile)
+            {
+                Vec128 first = T.Load<Vec128>(from), last = T.Load<Vec128>(from + tile - 4);
+                first.Store(at);
+                last.Store(at + tile - 4);
+            }
+        }
     }
 }
 
@@ -49,9 +91,11 @@ internal readonly unsafe struct Transposed<T>(T* a, nint lda) : IOperand where T
 /// </summary>
 internal readonly unsafe struct FilterViews<T>(T* x, ConvShape shape) : IOperand where T : unmanaged, IElement<T>
 {
+    public static bool InTiles => false;
+
     public bool IsInPlace => false;
 
-    public float* Rows(int row, int rows, int k0, int kc, float* memory, out nint stride)
+    public float* Rows(int row, int rows, int k0, int kc, int tile, float* memory, out nint stride)
     {
         stride = kc;
         // Stretches of output pixels in one line, and of channels under one tap, are plain transposes.

@@ -41,6 +41,7 @@ internal sealed class ThreadTeam : IDisposable
             return;
         }
         var job = new Job(body, count, CpuPlacement.Current);
+        Streams.Fence(); // what this thread streamed in a loop of one task
         _job = job;
         if (Volatile.Read(ref _sleepers) > 0) Wake(Math.Min(count - 1, Threads - 1));
         job.Take();
@@ -120,6 +121,7 @@ internal sealed class ThreadTeam : IDisposable
                 try
                 {
                     body(i);
+                    Streams.Fence();
                 }
                 catch (Exception e)
                 {

@@ -5,9 +5,17 @@ namespace Plip.Engine;
 /// <summary>Transposes into F32, four by four in registers: a quarter of the loads and stores of a scalar transpose.</summary>
 internal static unsafe class Transpose
 {
+    // Columns of x, rows of the result, done before the next: lines of the result are written in parts, and stay in L1 until whole.
+    private const int Columns = 64;
+
     /// <summary>to[c·ldt + r] = factor · x[r·ldx + c] for r &lt; rows, c &lt; cols.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Run<T>(T* x, nint ldx, int rows, int cols, float* to, nint ldt, float factor = 1f) where T : unmanaged, IElement<T>
+    {
+        for (var c = 0; c < cols; c += Columns) Strip(x + c, ldx, rows, Math.Min(Columns, cols - c), to + c * ldt, ldt, factor);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Strip<T>(T* x, nint ldx, int rows, int cols, float* to, nint ldt, float factor) where T : unmanaged, IElement<T>
     {
         var f = Vec128.Create(factor);
         var r = 0;

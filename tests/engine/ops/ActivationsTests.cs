@@ -85,7 +85,7 @@ public class ActivationsTests
             Check.Op(d, t => op(t[0]), v => Array.ConvertAll(v[0], e => formula(e)), [x], 2e-6);
     }
 
-    private static double Gelu(double x) => x * Phi(x);
+    internal static double Gelu(double x) => x * Phi(x);
 
     /// <summary>Φ by Taylor's series near 0, by the continued fraction of the tail beyond: 1e-14 everywhere.</summary>
     private static double Phi(double x)

@@ -31,6 +31,18 @@ public class MatMulTests
         Torch.Same(t => Ops.Linear(t[0], t[1]), t => functional.linear(t[0], t[1]), all[..2], 2e-6, 5e-6);
     }
 
+    [Theory]
+    [Trait("op", nameof(Ops.LinearGelu))]
+    [InlineData(7, 5, 3)]
+    [InlineData(129, 65, 33)]
+    [InlineData(201, 800, 170)] // a sum over two stretches of K, and weights packed by task
+    public void Linear_and_GELU(int rows, int inputs, int outputs)
+    {
+        (float[], int[])[] all = [Torch.Input(1, rows, inputs), Torch.Input(2, outputs, inputs), Torch.Input(3, outputs)];
+        Torch.Same(t => Ops.LinearGelu(t[0], t[1], t[2]), t => functional.gelu(functional.linear(t[0], t[1], t[2])), all, 2e-6, 5e-6);
+        Torch.Same(t => Ops.LinearGelu(t[0], t[1]), t => functional.gelu(functional.linear(t[0], t[1])), all[..2], 2e-6, 5e-6);
+    }
+
     [Fact]
     [Trait("op", nameof(Ops.Linear))]
     public void Linear_over_the_last_of_three_axes() =>

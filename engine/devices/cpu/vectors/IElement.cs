@@ -11,6 +11,9 @@ internal unsafe interface IElement<T> where T : unmanaged, IElement<T>
     static abstract V Load<V>(T* p) where V : struct, IVector<V>;
 
     static abstract void Store<V>(V v, T* p) where V : struct, IVector<V>;
+
+    /// <summary>Past the caches: <see cref="IVector{V}.StoreStream"/>.</summary>
+    static abstract void StoreStream<V>(V v, T* p) where V : struct, IVector<V>;
 }
 
 /// <summary>An F32 in memory.</summary>
@@ -24,6 +27,9 @@ internal readonly unsafe struct F32 : IElement<F32>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store<V>(V v, F32* p) where V : struct, IVector<V> => v.Store((float*)p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreStream<V>(V v, F32* p) where V : struct, IVector<V> => v.StoreStream((float*)p);
 }
 
 /// <summary>A BF16 in memory: half the bytes of an F32, its range, 8 bits of precision.</summary>
@@ -37,4 +43,7 @@ internal readonly unsafe struct BF16 : IElement<BF16>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store<V>(V v, BF16* p) where V : struct, IVector<V> => v.StoreBF16((ushort*)p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreStream<V>(V v, BF16* p) where V : struct, IVector<V> => v.StoreStreamBF16((ushort*)p);
 }

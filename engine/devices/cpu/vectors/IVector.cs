@@ -32,6 +32,15 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
     /// <summary>Rounds to BF16, to nearest, ties to even; a NaN stays one.</summary>
     void StoreBF16(ushort* p);
 
+    /// <summary>
+    /// Past the caches: the line that is written is not read first, and nothing else is driven out for it. <paramref name="p"/>
+    /// is aligned to the vector. <see cref="Target{T}"/> says when it pays.
+    /// </summary>
+    void StoreStream(float* p);
+
+    /// <summary><see cref="StoreBF16"/> past the caches; <paramref name="p"/> is aligned to what is written.</summary>
+    void StoreStreamBF16(ushort* p);
+
     /// <summary>sums += the squares, lane by lane, in F64.</summary>
     void AddSquares(double* sums);
 
@@ -70,6 +79,9 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
     /// <summary>2ⁿ for whole n in −126 … 127.</summary>
     static abstract V PowerOfTwo(V n);
 
+    /// <summary>a·2ⁿ for whole n in −126 … 127.</summary>
+    static abstract V Scale(V a, V n);
+
     /// <summary>Mask of a &lt; b; false for NaN.</summary>
     static abstract V Less(V a, V b);
 
@@ -87,6 +99,12 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
 
     /// <summary>mask ? a : 0, lane by lane.</summary>
     static abstract V Where(V mask, V a);
+
+    /// <summary>A mask as bits, lane 0 the lowest.</summary>
+    static abstract uint Bits(V mask);
+
+    /// <summary>The mask of the lowest bits, lane 0 the lowest; higher bits count for nothing.</summary>
+    static abstract V Mask(uint bits);
 
     /// <summary>Σ of the lanes, pairwise.</summary>
     static abstract float Sum(V a);

@@ -43,6 +43,12 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStream(float* p) => Store(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStreamBF16(ushort* p) => StoreBF16(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddSquares(double* sums) => *sums += (double)Value * Value;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -88,6 +94,9 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
     public static Vec1 PowerOfTwo(Vec1 n) => new(BitConverter.Int32BitsToSingle(((int)n.Value + 127) << 23));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Scale(Vec1 a, Vec1 n) => a * PowerOfTwo(n);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec1 Less(Vec1 a, Vec1 b) => Mask(a.Value < b.Value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -104,6 +113,12 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec1 Where(Vec1 mask, Vec1 a) => IsSet(mask) ? a : default;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static uint Bits(Vec1 mask) => IsSet(mask) ? 1u : 0u;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 Mask(uint bits) => Mask((bits & 1) != 0);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vec1 a) => a.Value;

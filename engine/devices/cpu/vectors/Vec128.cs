@@ -48,6 +48,12 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStream(float* p) => _v.StoreAlignedNonTemporal(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStreamBF16(ushort* p) => StoreBF16(p); // eight bytes: no such instruction
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddSquares(double* sums)
     {
         var (low, high) = Vector128.Widen(_v);
@@ -98,6 +104,9 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     public static Vec128 PowerOfTwo(Vec128 n) => new(((Vector128.ConvertToInt32Native(n._v) + Vector128.Create(127)) << 23).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Scale(Vec128 a, Vec128 n) => Avx512F.VL.IsSupported ? new(Avx512F.VL.Scale(a._v, n._v)) : a * PowerOfTwo(n);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec128 Less(Vec128 a, Vec128 b) => new(Vector128.LessThan(a._v, b._v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -114,6 +123,16 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec128 Where(Vec128 mask, Vec128 a) => new(Vector128.ConditionalSelect(mask._v, a._v, Vector128<float>.Zero));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static uint Bits(Vec128 mask) => (uint)mask._v.ExtractMostSignificantBits();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 Mask(uint bits)
+    {
+        var own = Vector128.Create(1, 2, 4, 8);
+        return new(Vector128.Equals(Vector128.Create((int)bits) & own, own).AsSingle());
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vec128 a) => Vector128.Sum(a._v);

@@ -37,15 +37,13 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
     public void Store(float* p) => _v.Store(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void StoreBF16(ushort* p)
-    {
-        // A NaN's payload may not carry into the exponent, which would make it infinite: NaNs are cut, with the quiet bit set.
-        var bits = _v.AsUInt32();
-        var nearest = (bits + Vector256.Create(0x7FFFu) + ((bits >>> 16) & Vector256.Create(1u))) >>> 16;
-        var nan = ~Vector256.Equals(_v, _v).AsUInt32();
-        var cut = Vector256.ConditionalSelect(nan, (bits >>> 16) | Vector256.Create(0x40u), nearest);
-        Vector128.Narrow(cut.GetLower(), cut.GetUpper()).Store(p);
-    }
+    public void StoreBF16(ushort* p) => Rounded().Store(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStream(float* p) => _v.StoreAlignedNonTemporal(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStreamBF16(ushort* p) => Rounded().StoreAlignedNonTemporal(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddSquares(double* sums)
@@ -98,6 +96,9 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
     public static Vec256 PowerOfTwo(Vec256 n) => new(((Vector256.ConvertToInt32Native(n._v) + Vector256.Create(127)) << 23).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Scale(Vec256 a, Vec256 n) => Avx512F.VL.IsSupported ? new(Avx512F.VL.Scale(a._v, n._v)) : a * PowerOfTwo(n);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec256 Less(Vec256 a, Vec256 b) => new(Vector256.LessThan(a._v, b._v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -116,8 +117,29 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
     public static Vec256 Where(Vec256 mask, Vec256 a) => new(Vector256.ConditionalSelect(mask._v, a._v, Vector256<float>.Zero));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static uint Bits(Vec256 mask) => (uint)mask._v.ExtractMostSignificantBits();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 Mask(uint bits)
+    {
+        var own = Vector256.Create(1, 2, 4, 8, 16, 32, 64, 128);
+        return new(Vector256.Equals(Vector256.Create((int)bits) & own, own).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vec256 a) => Vector256.Sum(a._v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Vec256 a) => Vec128.Largest(new Vec128(Vector128.Max(a._v.GetLower(), a._v.GetUpper())));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private Vector128<ushort> Rounded()
+    {
+        // A NaN's payload may not carry into the exponent, which would make it infinite: NaNs are cut, with the quiet bit set.
+        var bits = _v.AsUInt32();
+        var nearest = (bits + Vector256.Create(0x7FFFu) + ((bits >>> 16) & Vector256.Create(1u))) >>> 16;
+        var nan = ~Vector256.Equals(_v, _v).AsUInt32();
+        var cut = Vector256.ConditionalSelect(nan, (bits >>> 16) | Vector256.Create(0x40u), nearest);
+        return Vector128.Narrow(cut.GetLower(), cut.GetUpper());
+    }
 }

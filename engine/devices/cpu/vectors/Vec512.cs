@@ -37,15 +37,13 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
     public void Store(float* p) => _v.Store(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void StoreBF16(ushort* p)
-    {
-        // A NaN's payload may not carry into the exponent, which would make it infinite: NaNs are cut, with the quiet bit set.
-        var bits = _v.AsUInt32();
-        var nearest = (bits + Vector512.Create(0x7FFFu) + ((bits >>> 16) & Vector512.Create(1u))) >>> 16;
-        var nan = ~Vector512.Equals(_v, _v).AsUInt32();
-        var cut = Vector512.ConditionalSelect(nan, (bits >>> 16) | Vector512.Create(0x40u), nearest);
-        Avx512F.ConvertToVector256UInt16(cut).Store(p);
-    }
+    public void StoreBF16(ushort* p) => Rounded().Store(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStream(float* p) => _v.StoreAlignedNonTemporal(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStreamBF16(ushort* p) => Rounded().StoreAlignedNonTemporal(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddSquares(double* sums)
@@ -98,6 +96,9 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
     public static Vec512 PowerOfTwo(Vec512 n) => new(((Vector512.ConvertToInt32Native(n._v) + Vector512.Create(127)) << 23).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec512 Scale(Vec512 a, Vec512 n) => new(Avx512F.Scale(a._v, n._v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec512 Less(Vec512 a, Vec512 b) => new(Vector512.LessThan(a._v, b._v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -116,8 +117,29 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
     public static Vec512 Where(Vec512 mask, Vec512 a) => new(Vector512.ConditionalSelect(mask._v, a._v, Vector512<float>.Zero));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static uint Bits(Vec512 mask) => (uint)mask._v.ExtractMostSignificantBits();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec512 Mask(uint bits)
+    {
+        var own = Vector512.Create(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768);
+        return new(Vector512.Equals(Vector512.Create((int)bits) & own, own).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vec512 a) => Vector512.Sum(a._v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Vec512 a) => Vec256.Largest(new Vec256(Vector256.Max(a._v.GetLower(), a._v.GetUpper())));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private Vector256<ushort> Rounded()
+    {
+        // A NaN's payload may not carry into the exponent, which would make it infinite: NaNs are cut, with the quiet bit set.
+        var bits = _v.AsUInt32();
+        var nearest = (bits + Vector512.Create(0x7FFFu) + ((bits >>> 16) & Vector512.Create(1u))) >>> 16;
+        var nan = ~Vector512.Equals(_v, _v).AsUInt32();
+        var cut = Vector512.ConditionalSelect(nan, (bits >>> 16) | Vector512.Create(0x40u), nearest);
+        return Avx512F.ConvertToVector256UInt16(cut);
+    }
 }

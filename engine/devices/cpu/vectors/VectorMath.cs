@@ -21,7 +21,7 @@ internal static class VectorMath
         p = V.Fma(p, r, V.Create(1.6666665459e-1f));
         p = V.Fma(p, r, V.Create(5.0000001201e-1f));
         p = V.Fma(p, r * r, r) + V.Create(1f);
-        return p * V.PowerOfTwo(n);
+        return V.Scale(p, n);
     }
 
     /// <summary>eˣ that reaches 0: below −87.3, −∞ included, the result is exactly 0 and not the smallest normal number.</summary>

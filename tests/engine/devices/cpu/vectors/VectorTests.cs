@@ -89,7 +89,32 @@ public unsafe class VectorTests
         for (var i = 0; i < lanes; i++) (bytes[i], a[i]) = ((byte)(17 * i + 250), i * 15 - 126);
         Lanes("bytes", V.LoadU8(bytes), i => bytes[i]);
         Lanes("2^n", V.PowerOfTwo(V.Load(a)), i => MathF.Pow(2, a[i]));
+        Lanes("a 2^n", V.Scale(V.Create(1.37f), V.Load(a)), i => 1.37f * MathF.Pow(2, a[i]));
+        for (var bits = 0u; bits <= 0x5555; bits += 0x1111)
+        {
+            var set = bits & (uint)((1L << lanes) - 1);
+            Lanes("mask", V.Where(V.Mask(bits | 0xFFF00000), V.Create(3f)), i => (bits >> i & 1) * 3f);
+            Assert.Equal(set, V.Bits(V.Mask(bits)));
+        }
+        Streams<V>();
         foreach (var p in (nint[])[(nint)a, (nint)b, (nint)c]) NativeMemory.Free((void*)p);
+    }
+
+    /// <summary>What is streamed is what is stored.</summary>
+    private static void Streams<V>() where V : struct, IVector<V>
+    {
+        float* to = (float*)NativeMemory.AlignedAlloc(128, 64), plain = Block(32);
+        for (var i = 0; i < V.Count; i++) plain[i] = Samples[i];
+        var v = V.Load(plain);
+        v.StoreStream(to);
+        Plip.Engine.Streams.Fence();
+        Assert.True(new ReadOnlySpan<int>(to, V.Count).SequenceEqual(new ReadOnlySpan<int>(plain, V.Count)));
+        v.StoreStreamBF16((ushort*)to);
+        v.StoreBF16((ushort*)plain);
+        Plip.Engine.Streams.Fence();
+        Assert.True(new ReadOnlySpan<ushort>(to, V.Count).SequenceEqual(new ReadOnlySpan<ushort>(plain, V.Count)));
+        NativeMemory.AlignedFree(to);
+        NativeMemory.Free(plain);
     }
 
     private static void Lanes<V>(string what, V actual, Func<int, float> expected) where V : struct, IVector<V>
