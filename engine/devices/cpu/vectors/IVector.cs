@@ -111,4 +111,7 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
 
     /// <summary>The largest lane; NaN if any is.</summary>
     static abstract float Largest(V a);
+
+    /// <summary>The largest lane, in fewer instructions; any of them if one is NaN.</summary>
+    static abstract float LargestOr(V a);
 }

@@ -127,6 +127,9 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
     public static float Largest(Vec1 a) => a.Value;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float LargestOr(Vec1 a) => a.Value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vec1 Mask(bool set) => new(BitConverter.Int32BitsToSingle(set ? -1 : 0));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

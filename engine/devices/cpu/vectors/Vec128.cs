@@ -144,6 +144,13 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
         return MathF.Max(pairs[0], pairs[1]);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float LargestOr(Vec128 a)
+    {
+        var pairs = Vector128.MaxNative(a._v, Vector128.Shuffle(a._v, Vector128.Create(2, 3, 0, 1)));
+        return Vector128.MaxNative(pairs, Vector128.Shuffle(pairs, Vector128.Create(1, 0, 3, 2))).ToScalar();
+    }
+
     /// <summary>Four rows become four columns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Transpose(ref Vec128 a, ref Vec128 b, ref Vec128 c, ref Vec128 d)

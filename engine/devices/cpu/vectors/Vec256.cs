@@ -133,6 +133,9 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
     public static float Largest(Vec256 a) => Vec128.Largest(new Vec128(Vector128.Max(a._v.GetLower(), a._v.GetUpper())));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float LargestOr(Vec256 a) => Vec128.LargestOr(new Vec128(Vector128.MaxNative(a._v.GetLower(), a._v.GetUpper())));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private Vector128<ushort> Rounded()
     {
         // A NaN's payload may not carry into the exponent, which would make it infinite: NaNs are cut, with the quiet bit set.

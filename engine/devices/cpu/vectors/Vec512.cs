@@ -133,6 +133,9 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
     public static float Largest(Vec512 a) => Vec256.Largest(new Vec256(Vector256.Max(a._v.GetLower(), a._v.GetUpper())));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float LargestOr(Vec512 a) => Vec256.LargestOr(new Vec256(Vector256.MaxNative(a._v.GetLower(), a._v.GetUpper())));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private Vector256<ushort> Rounded()
     {
         // A NaN's payload may not carry into the exponent, which would make it infinite: NaNs are cut, with the quiet bit set.

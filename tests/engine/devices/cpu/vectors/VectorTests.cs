@@ -135,6 +135,7 @@ public unsafe class VectorTests
         var host = new ReadOnlySpan<float>(x, V.Count).ToArray();
         Assert.Equal(host.Sum(), V.Sum(V.Load(x)));
         Assert.Equal(host.Max(), V.Largest(V.Load(x)));
+        Assert.Equal(host.Max(), V.LargestOr(V.Load(x)));
         var sums = stackalloc double[V.Count];
         for (var i = 0; i < V.Count; i++) sums[i] = -i;
         V.Load(x).AddSquares(sums);
