@@ -41,8 +41,8 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
     /// <summary><see cref="StoreBF16"/> past the caches; <paramref name="p"/> is aligned to what is written.</summary>
     void StoreStreamBF16(ushort* p);
 
-    /// <summary>sums += the squares, lane by lane, in F64.</summary>
-    void AddSquares(double* sums);
+    /// <summary>Σ of the squares of so many floats, whole vectors, in F64.</summary>
+    static abstract double SumSquares(float* p, long count);
 
     static abstract V operator +(V a, V b);
 
