@@ -31,8 +31,6 @@ public static partial class Ops
 file readonly unsafe struct LayerNormForward(
     Tensor y, Tensor mean, Tensor rstd, Tensor x, Tensor gamma, Tensor beta, float eps) : ICpuKernel
 {
-    private const int RowsPerTask = 64;
-
     public Work Work => Work.On("layer_norm_forward", 8, x, y);
 
     public void Run<V, T>(CpuDevice cpu)
@@ -42,7 +40,7 @@ file readonly unsafe struct LayerNormForward(
         T* py = y.At<T>(), px = x.At<T>();
         float* pm = mean.F32, pr = rstd.F32, pg = gamma.F32, pb = beta.F32;
         var (cols, e) = (x.Cols, eps);
-        cpu.ForRange(x.Rows, RowsPerTask, (from, to) =>
+        cpu.ForRange(x.Rows, Math.Max(64, RowBlocks.PerTask(cols)), (from, to) =>
         {
             T* y = py + from * cols, x = px + from * cols;
             if (cols == 4 * V.Count) FourVectors<V, T>(y, pm + from, pr + from, x, pg, pb, (int)(to - from), e);
