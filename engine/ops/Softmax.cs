@@ -116,6 +116,11 @@ file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : ICpuKernel w
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
+        if (TForm.KeepsExps && cols == 4 * V.Count)
+        {
+            FourVectors<V, T>(y, x, rows);
+            return;
+        }
         var beside = TForm.KeepsExps && T.Type != DType.F32 && cols <= MostKept;
         var kept = stackalloc float[beside ? cols : 0];
         for (; rows > 0; rows--, y += cols, x += cols)
@@ -128,6 +133,31 @@ file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : ICpuKernel w
             var ofSum = sum == 0 ? 0f : TForm.OfSum(sum);
             if (exps != null) Loop.Run<V, Scale<T>>(new(y, exps, ofSum), 0, cols);
             else Loop.Run<V, Write<T>>(new(y, x, max, ofSum), 0, cols);
+        }
+    }
+
+    /// <summary>Rows of four vectors: from load to store in registers.</summary>
+    /// <remarks>A NaN need not be the maximum: it makes the sum one, and with it the row.</remarks>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void FourVectors<V, T>(T* y, T* x, int rows)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        for (; rows > 0; rows--, y += 4 * V.Count, x += 4 * V.Count)
+        {
+            V a = T.Load<V>(x), b = T.Load<V>(x + V.Count), c = T.Load<V>(x + 2 * V.Count), d = T.Load<V>(x + 3 * V.Count);
+            var max = V.LargestOr(V.MaxOr(V.MaxOr(a, b), V.MaxOr(c, d)));
+            var shift = V.Create(float.IsNegativeInfinity(max) ? 0f : max);
+            a = VectorMath.ExpToZero(a - shift);
+            b = VectorMath.ExpToZero(b - shift);
+            c = VectorMath.ExpToZero(c - shift);
+            d = VectorMath.ExpToZero(d - shift);
+            var sum = V.Sum(a + b + (c + d));
+            var by = V.Create(sum == 0 ? 0f : TForm.OfSum(sum));
+            T.Store(a * by, y);
+            T.Store(b * by, y + V.Count);
+            T.Store(c * by, y + 2 * V.Count);
+            T.Store(d * by, y + 3 * V.Count);
         }
     }
 
