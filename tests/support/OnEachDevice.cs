@@ -38,6 +38,7 @@ public static class Devices
         [
             "LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests",
             "SoftmaxTests",
+            "EmbeddingTests",
         ];
 
     /// <summary>
