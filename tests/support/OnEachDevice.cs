@@ -39,6 +39,7 @@ public static class Devices
             "LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests",
             "SoftmaxTests",
             "EmbeddingTests",
+            "SequencesTests",
         ];
 
     /// <summary>
