@@ -40,6 +40,7 @@ public static class Devices
             "SoftmaxTests",
             "EmbeddingTests",
             "SequencesTests",
+            "CrossEntropyTests",
         ];
 
     /// <summary>
