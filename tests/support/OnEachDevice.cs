@@ -41,6 +41,7 @@ public static class Devices
             "EmbeddingTests",
             "SequencesTests",
             "CrossEntropyTests",
+            "NormalizeTests",
         ];
 
     /// <summary>
