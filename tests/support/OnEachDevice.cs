@@ -42,6 +42,7 @@ public static class Devices
             "SequencesTests",
             "CrossEntropyTests",
             "NormalizeTests",
+            "DropoutTests",
         ];
 
     /// <summary>
