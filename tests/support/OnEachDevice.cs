@@ -43,6 +43,7 @@ public static class Devices
             "CrossEntropyTests",
             "NormalizeTests",
             "DropoutTests",
+            "ArgMaxTests",
         ];
 
     /// <summary>
