@@ -44,6 +44,7 @@ public static class Devices
             "NormalizeTests",
             "DropoutTests",
             "ArgMaxTests",
+            "AttentionTests",
         ];
 
     /// <summary>
