@@ -15,11 +15,11 @@ public static partial class Ops
     public static Tensor Softmax(Tensor x)
     {
         var y = Tensor.Like(x);
-        y.Device.Run(y.DType, cpu: new RowForward<Probability>(y, x));
+        y.Device.Run(y.DType, new RowForward<Probability>(y, x));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(dx.DType, cpu: new SoftmaxBackward(dx, dy, y));
+            dx.Device.Run(dx.DType, new SoftmaxBackward(dx, dy, y));
             return [dx];
         });
     }
@@ -28,11 +28,11 @@ public static partial class Ops
     public static Tensor LogSoftmax(Tensor x)
     {
         var y = Tensor.Like(x);
-        y.Device.Run(y.DType, cpu: new RowForward<LogProbability>(y, x));
+        y.Device.Run(y.DType, new RowForward<LogProbability>(y, x));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(dx.DType, cpu: new LogSoftmaxBackward(dx, dy, y));
+            dx.Device.Run(dx.DType, new LogSoftmaxBackward(dx, dy, y));
             return [dx];
         });
     }
@@ -50,6 +50,15 @@ internal static unsafe class SoftmaxRows
     public static float ExpSum<V, T>(T* x, long n, float shift, float scale = 1f)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T> => Loop.Sum<V, ExpTerm<T>>(new(x, scale, shift), n);
+
+    /// <summary>Launches one of the two backward kernels.</summary>
+    public static void Backward(CudaDevice gpu, DType type, string kernel, Tensor dx, Tensor dy, Tensor y)
+    {
+        var pack = Pack.Of(type, y.Cols, dx, dy, y);
+        gpu.Launch(
+            "softmax", kernel, [("TYPE", type), ("PACK", pack), ("THREADS", RowTeam.Threads(y.Cols)), ("STEPS", RowTeam.Steps(y.Cols, pack))],
+            RowTeam.Launch(y.Rows, y.Cols), dx, dy, y, y.Rows, y.Cols);
+    }
 
     private readonly struct ExpTerm<T>(T* x, float scale, float shift) : ITerm where T : unmanaged, IElement<T>
     {
@@ -96,11 +105,19 @@ file readonly struct LogProbability : IForm
     public static V Of<V>(V centred, V ofSum) where V : struct, IVector<V> => centred - ofSum;
 }
 
-file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : ICpuKernel where TForm : struct, IForm
+file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : IKernel where TForm : struct, IForm
 {
     private const int MostKept = 4096; // exps beside a BF16 row: 16 KB of L1; a longer row takes them twice
 
     public Work Work => Work.On(TForm.Name, 20, y, x);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, x.Cols, x, y);
+        gpu.Launch(
+            "softmax", TForm.Name, [("TYPE", type), ("PACK", pack), ("THREADS", RowTeam.Threads(x.Cols)), ("STEPS", RowTeam.Steps(x.Cols, pack))],
+            RowTeam.Launch(x.Rows, x.Cols), y, x, x.Rows, x.Cols);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -191,9 +208,11 @@ file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : ICpuKernel w
     }
 }
 
-file readonly unsafe struct SoftmaxBackward(Tensor dx, Tensor dy, Tensor y) : ICpuKernel
+file readonly unsafe struct SoftmaxBackward(Tensor dx, Tensor dy, Tensor y) : IKernel
 {
     public Work Work => Work.On("softmax_backward", 4, dx, dy, y);
+
+    public void Run(CudaDevice gpu, DType type) => SoftmaxRows.Backward(gpu, type, "softmax_backward", dx, dy, y);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -218,9 +237,11 @@ file readonly unsafe struct SoftmaxBackward(Tensor dx, Tensor dy, Tensor y) : IC
     }
 }
 
-file readonly unsafe struct LogSoftmaxBackward(Tensor dx, Tensor dy, Tensor y) : ICpuKernel
+file readonly unsafe struct LogSoftmaxBackward(Tensor dx, Tensor dy, Tensor y) : IKernel
 {
     public Work Work => Work.On("log_softmax_backward", 20, dx, dy, y);
+
+    public void Run(CudaDevice gpu, DType type) => SoftmaxRows.Backward(gpu, type, "log_softmax_backward", dx, dy, y);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
