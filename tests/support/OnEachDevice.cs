@@ -35,7 +35,9 @@ public static class Devices
 
     /// <summary>Test classes of pages that have CUDA code. A page that gets some adds its class here.</summary>
     private static readonly string[] s_onCuda =
-        ["LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests"];
+        ["LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests",
+            "ShapesTests", "CmpmTests", "SdmTests", "InfoNceTests", "AlignmentLossTests", "OptimizerTests", "ComputeCopyTests", "EmaTests",
+            "GradientClipTests", "ParameterStoreTests"];
 
     /// <summary>
     /// The devices a theory runs on: CUDA too where all that its class tests has CUDA code. "cuda-exact" gives each tensor memory of its own,
