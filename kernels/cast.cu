@@ -3,6 +3,7 @@
 //   traffic  x once, y once: 6 bytes an element between F32 and BF16
 //   launch   a thread for each PACK elements (16 bytes of the wider type), block 256
 //   see      engine/ops/Cast.cs · CastTests
+// options  -DFROM=float|bf16|half|u8 -DTO=float|bf16|half -DPACK=4|1
 #include "load.cuh"
 
 extern "C" __global__ void __launch_bounds__(256) cast(TO* y, const FROM* x, i64 count) {

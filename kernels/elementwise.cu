@@ -4,6 +4,8 @@
 //   launch   a thread for each PACK elements (16 bytes; PACK 1 where an address is not a multiple of 16), block 256
 //   care     y may be an input: a thread reads what it writes and nothing else
 //   see      engine/ops/Elementwise.cs · ElementwiseTests
+// options  -DTYPE=float -DPACK=4|1
+// options  -DTYPE=bf16|half -DPACK=8|1
 #include "load.cuh"
 
 typedef TYPE T;

@@ -9,6 +9,9 @@
 //   care     centre, then square: E[x²]−E[x]² cancels when |μ| ≫ σ. No atomics: rows of a block are added in the order of its
 //            warps, blocks in their own order, so the same bits every time
 //   see      arXiv:1607.06450 · engine/ops/LayerNorm.cs · LayerNormTests
+// options  -DTYPE=float -DPACK=4 -DCOLS=64|768|3072
+// options  -DTYPE=bf16|half -DPACK=8 -DCOLS=64|768|3072
+// options  -DTYPE=float|bf16|half -DPACK=1 -DCOLS=70
 #include "load.cuh"
 #include "smem.cuh"
 #include "warp.cuh"

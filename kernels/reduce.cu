@@ -5,6 +5,7 @@
 //   care     blocks depend on the count alone and are added in order, in F64: the same bits every time, and no sum of a million
 //            terms in F32
 //   see      engine/ops/Reduce.cs · ReduceTests
+// options  -DTYPE=float|bf16|half
 #include "load.cuh"
 #include "warp.cuh"
 

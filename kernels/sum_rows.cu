@@ -4,6 +4,7 @@
 //   launch   sum_rows: block (32, 8), grid (⌈cols/32⌉, ⌈rows/256⌉); add_rows: block (32, 8), grid ⌈cols/32⌉; broadcast: a thread an element
 //   care     no atomics: a block's 256 rows are added by 8 warps, each in order, blocks in order
 //   see      engine/ops/SumRows.cs · SumRowsTests
+// options  -DTYPE=float|bf16|half -DVECTOR=float|bf16|half
 #include "load.cuh"
 
 typedef TYPE T;

@@ -70,20 +70,23 @@ public static partial class Ops
     }
 }
 
-file readonly unsafe struct LinearForward(Tensor y, Tensor x, Tensor weight, Tensor? bias) : IKernel
+file static class CudaLinear
 {
-    public Work Work => Work.On("linear", 2.0 * x.Cols, y, x, weight);
-
-    public void Run(CudaDevice gpu, DType type) => Product(gpu, type, y, x, weight, bias);
-
-    /// <summary>x·Wᵀ + b by cuBLASLt, which adds a bias of the result's type alone: rounding it errs by no more than rounding the result does.</summary>
-    public static void Product(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor weight, Tensor? bias)
+    /// <summary>y = x·Wᵀ + b. cuBLASLt adds a bias of the result's type alone; rounding it errs by no more than rounding the result does.</summary>
+    public static void Forward(CudaDevice gpu, Tensor y, Tensor x, Tensor weight, Tensor? bias)
     {
-        var stored = bias == null || bias.DType == type ? bias : Tensor.Empty(gpu, bias.Shape, type);
+        var stored = bias == null || bias.DType == y.DType ? bias : Tensor.Empty(gpu, bias.Shape, y.DType);
         if (stored != bias) Ops.CastInto(stored!, bias!);
         gpu.Gemm.Run(y, x, weight, false, true, x.Rows, y.Cols, x.Cols, bias: stored);
         if (stored != bias) stored!.Release();
     }
+}
+
+file readonly unsafe struct LinearForward(Tensor y, Tensor x, Tensor weight, Tensor? bias) : IKernel
+{
+    public Work Work => Work.On("linear", 2.0 * x.Cols, y, x, weight);
+
+    public void Run(CudaDevice gpu, DType type) => CudaLinear.Forward(gpu, y, x, weight, bias);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -97,11 +100,11 @@ file readonly unsafe struct LinearGeluForward(Tensor y, Tensor? h, Tensor x, Ten
 
     public Work Work => h == null ? Work.On("linear_gelu", 2.0 * x.Cols + GeluFlops, y, x, weight) : Work.On("linear_gelu", 2.0 * x.Cols + GeluFlops, y, h, x, weight);
 
-    /// <summary>GELU by a pass of its own: cuBLASLt has it only in its form with tanh.</summary>
+    /// <summary>A pass of its own: cuBLASLt's GELU is the form with tanh.</summary>
     public void Run(CudaDevice gpu, DType type)
     {
-        LinearForward.Product(gpu, type, h ?? y, x, weight, bias);
-        var pack = Pack.Of(type, y, h ?? y);
+        CudaLinear.Forward(gpu, h ?? y, x, weight, bias);
+        var pack = Pack.Of(type, y, h);
         gpu.Launch("activations", "activation_forward", [("TYPE", type), ("PACK", pack), ("FUNCTION", "gelu")], Launch.PerElement(y.Count, pack), y, h ?? y, y.Count);
     }
 
@@ -129,8 +132,9 @@ file readonly unsafe struct LinearGeluBackward(Tensor h, Tensor? db, Tensor dy) 
     public void Run(CudaDevice gpu, DType type)
     {
         var pack = Pack.Of(type, h, dy);
-        gpu.Launch("activations", "activation_backward", [("TYPE", type), ("PACK", pack), ("FUNCTION", "gelu")], Launch.PerElement(h.Count, pack), h, dy, h, h.Count);
-        if (db != null) Ops.SumRowsInto(db, h);
+        gpu.Launch(
+            "activations", "activation_backward", [("TYPE", type), ("PACK", pack), ("FUNCTION", "gelu")], Launch.PerElement(h.Count, pack), h, dy, h, h.Count);
+        if (db != null) RowBlocks.Sum(gpu, db, h);
     }
 
     public void Run<V, T>(CpuDevice cpu)

@@ -15,12 +15,9 @@ public static partial class Ops
     public static Tensor SumRows(Tensor x)
     {
         var y = Tensor.Empty(x.Device, new Shape(x.Cols));
-        SumRowsInto(y, x);
+        y.Device.Run(x.DType, new SumRowsKernel(y, x));
         return Tape.Record(y, [x], dy => [BroadcastRows(dy, x.Shape, x.DType)]);
     }
-
-    /// <summary>y (C, F32) = Σ over all rows of x, unrecorded.</summary>
-    internal static void SumRowsInto(Tensor y, Tensor x) => x.Device.Run(x.DType, new SumRowsKernel(y, x));
 
     /// <summary>
     /// Repeats a vector (C) over all rows of <paramref name="shape"/> (…, C); the gradient is <see cref="SumRows"/>, stored as
@@ -67,6 +64,17 @@ internal static unsafe class RowBlocks
         for (; r < rows; r++) Rows.AddTo<V, T>(sum, x + r * stride, cols);
     }
 
+    /// <summary>y = Σ over the rows of x on a GPU, in F32: blocks of rows, then the blocks in order.</summary>
+    public static void Sum(CudaDevice gpu, Tensor y, Tensor x)
+    {
+        const int PerBlock = 256; // rows, as in the kernel
+        int cols = x.Cols, blocks = Launch.Blocks(x.Rows, PerBlock);
+        using var partial = gpu.Scratch((long)blocks * cols);
+        ReadOnlySpan<Define> constants = [("TYPE", x.DType), ("VECTOR", DType.F32)];
+        gpu.Launch("sum_rows", "sum_rows", constants, Launch.Grid(Launch.Blocks(cols, 32), blocks).Of(32, 8), partial, x, x.Rows, cols);
+        gpu.Launch("sum_rows", "add_rows", constants, Launch.Grid(Launch.Blocks(cols, 32)).Of(32, 8), y, partial, blocks, cols);
+    }
+
     private readonly struct AddFour<T>(float* sum, T* x, long stride) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -84,15 +92,7 @@ file readonly unsafe struct SumRowsKernel(Tensor y, Tensor x) : IKernel
 
     public Work Work => Work.On("sum_rows", 1, x, y);
 
-    public void Run(CudaDevice gpu, DType type)
-    {
-        const int PerBlock = 256; // rows, as in the kernel
-        int cols = x.Cols, blocks = Launch.Blocks(x.Rows, PerBlock);
-        using var partial = gpu.Scratch((long)blocks * cols);
-        ReadOnlySpan<Define> constants = [("TYPE", type), ("VECTOR", DType.F32)];
-        gpu.Launch("sum_rows", "sum_rows", constants, Launch.Grid(Launch.Blocks(cols, 32), blocks).Of(32, 8), partial, x, x.Rows, cols);
-        gpu.Launch("sum_rows", "add_rows", constants, Launch.Grid(Launch.Blocks(cols, 32)).Of(32, 8), y, partial, blocks, cols);
-    }
+    public void Run(CudaDevice gpu, DType type) => RowBlocks.Sum(gpu, y, x);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

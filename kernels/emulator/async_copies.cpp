@@ -6,11 +6,6 @@
 
 namespace emu {
 
-void copies_forgotten(Thread& t) {
-    t.copies.clear();
-    t.groups.clear();
-}
-
 static void land(Worker& w, const AsyncCopy& c) {
     if (w.launch->checked) {
         if (c.valid) check_access(w, (uint64_t)c.from, (unsigned)c.valid, Access::Read, c.address);
@@ -29,7 +24,7 @@ API void emu_copy_async(void* to, const void* from, int bytes, int valid) {
     auto address = (uint64_t)__builtin_return_address(0);
     if (((uintptr_t)to | (valid ? (uintptr_t)from : 0)) & (uintptr_t)(bytes - 1))
         note(w, CUDA_ERROR_MISALIGNED_ADDRESS, "cp.async with an address that is not a multiple of its size", address, "", true);
-    w.thread[this_thread()->index].copies.push_back({to, from, bytes, valid, address});
+    w.copies[this_thread()->index].all.push_back({to, from, bytes, valid, address});
     // From here on others may not read or write there: the write is recorded now, its arrival at the wait.
     if (w.launch->checked) {
         check_access(w, (uint64_t)to, (unsigned)bytes, Access::Write, address);
@@ -38,20 +33,20 @@ API void emu_copy_async(void* to, const void* from, int bytes, int valid) {
 }
 
 API void emu_copy_commit() {
-    Thread& t = this_worker()->thread[this_thread()->index];
+    Copies& t = this_worker()->copies[this_thread()->index];
     int grouped = 0;
     for (int g : t.groups) grouped += g;
-    t.groups.push_back((int)t.copies.size() - grouped);
+    t.groups.push_back((int)t.all.size() - grouped);
 }
 
 API void emu_copy_wait(int pending) {
     Worker& w = *this_worker();
-    Thread& t = w.thread[this_thread()->index];
+    Copies& t = w.copies[this_thread()->index];
     int landed = 0;
     size_t groups = t.groups.size() > (size_t)pending ? t.groups.size() - (size_t)pending : 0;
     for (size_t g = 0; g < groups; g++)
-        for (int i = 0; i < t.groups[g]; i++) land(w, t.copies[(size_t)landed++]);
-    t.copies.erase(t.copies.begin(), t.copies.begin() + landed);
+        for (int i = 0; i < t.groups[g]; i++) land(w, t.all[(size_t)landed++]);
+    t.all.erase(t.all.begin(), t.all.begin() + landed);
     t.groups.erase(t.groups.begin(), t.groups.begin() + (std::ptrdiff_t)groups);
 }
 

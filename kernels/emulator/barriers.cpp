@@ -28,12 +28,8 @@ void open_barrier(Worker& w) {
         w.failed = true;
         return;
     }
-    int result = kind == 1 ? count : kind == 2 ? all : any;
-    for (unsigned i = 0; i < w.threads; i++)
-        if (w.thread[i].state == State::AtBarrier) {
-            w.thread[i].result = result;
-            make_ready(w, i);
-        }
+    w.barrier_result = kind == 1 ? count : kind == 2 ? all : any;
+    for (unsigned q = 0; q < w.warps; q++) w.warp[q].ready = w.warp[q].live;   // all that live wait here
     w.at_barrier = 0;
     w.epoch++;
 }
@@ -55,9 +51,11 @@ API int emu_barrier(int line, int kind, int predicate) {
         open_barrier(w);
         if (!w.failed && !w.launch->random) {   // the last to come goes on at once
             w.warp[index / warp_lanes].ready &= ~(1u << index % warp_lanes);
-            return t.result;
+            t.state = State::Ready;
+            return w.barrier_result;
         }
     }
     wait_turn(w, index);
-    return t.result;
+    t.state = State::Ready;
+    return w.barrier_result;   // none can pass another barrier before this thread has read it
 }

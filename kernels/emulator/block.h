@@ -25,10 +25,15 @@ struct Thread {
     void* stack_pointer = nullptr;
     State state = State::Fresh;
     uint8_t kind = 0;                 // of barrier: plain, count, and, or
-    int line = 0, predicate = 0, result = 0;
+    int line = 0, predicate = 0;
     uint64_t address = 0;             // of the instruction that waits
-    std::vector<AsyncCopy> copies;
+};                                    // 32 bytes: a switch touches two of these
+
+/// cp.async of a thread that have not landed.
+struct Copies {
+    std::vector<AsyncCopy> all;
     std::vector<int> groups;          // committed, oldest first: copies in each
+    void forget() { all.clear(), groups.clear(); }
 };
 
 using WarpOp = void (*)(void** lanes, unsigned mask);
@@ -58,12 +63,14 @@ struct Worker {
     Index3 block{};
     uint64_t block_number = 0;
     unsigned threads = 0, warps = 0, alive = 0, at_barrier = 0;
+    int barrier_result = 0;
     uint32_t epoch = 0;               // barriers passed
     bool left_early = false;          // a thread has left while others go on
     bool failed = false, running = false;
     uint32_t random = 1;
     void* scheduler = nullptr;        // where to go back to when the block is done
     Thread thread[max_block];
+    Copies copies[max_block];
     Warp warp[max_warps];
 
     uint8_t* shared = nullptr;        // this thread's copy of the module's __shared__ variables
@@ -79,10 +86,15 @@ struct Worker {
 };
 
 /// The worker of this OS thread; null on the host's threads.
-Worker* this_worker();
-void set_this_worker(Worker* worker);
+extern __thread __attribute__((tls_model("initial-exec"))) Worker* current_worker;   // 8 bytes: fits what dlopen keeps spare
+inline Worker* this_worker() { return current_worker; }
 
-ThreadContext* this_thread();
+/// The context of the running CUDA thread, found from the stack pointer.
+inline ThreadContext* this_thread() {
+    uintptr_t sp;
+    asm volatile("mov %%rsp, %0" : "=r"(sp));
+    return (ThreadContext*)((sp | (stack_bytes - 1)) + 1 - sizeof(ThreadContext));
+}
 
 /// Prepares a worker for the blocks of a launch, and runs them.
 void begin_launch(Worker& w, Launch& launch);
@@ -100,7 +112,6 @@ void wait_turn(Worker& w, unsigned thread);
 void make_ready(Worker& w, unsigned thread);
 void open_barrier(Worker& w);
 void lanes_have_left(Worker& w, unsigned warp);
-void copies_forgotten(Thread& t);
 
 /// A new stack for a thread, ready to be switched to.
 void* start_fiber(Worker& w, unsigned thread);

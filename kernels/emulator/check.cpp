@@ -20,7 +20,9 @@ static uint64_t arena = 0;
 
 static void* reserve(size_t bytes) {
     void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? nullptr : p;
+    if (p == MAP_FAILED) return nullptr;
+    madvise(p, bytes, MADV_DONTDUMP);
+    return p;
 }
 
 bool open_shadow(uint64_t base) {
@@ -49,9 +51,9 @@ void prepare_shadow(Worker& w) {
     if (!w.shadow) w.shadow = new SharedShadow;
     const Image& image = *w.launch->kernel->image;
     w.shadow->fixed.assign(w.shared_bytes, Shadow::Forbidden);
-    w.shadow->fixed_cells.assign((w.shared_bytes + 1) / 2, Cell{});
+    if (w.shadow->fixed_cells.size() <= w.shared_bytes / 2) w.shadow->fixed_cells.resize(w.shared_bytes / 2 + 1);
     w.shadow->dynamic.assign(w.launch->dynamic_shared, Shadow::Unwritten);
-    w.shadow->dynamic_cells.assign((w.launch->dynamic_shared + 1) / 2, Cell{});
+    if (w.shadow->dynamic_cells.size() <= w.launch->dynamic_shared / 2) w.shadow->dynamic_cells.resize(w.launch->dynamic_shared / 2 + 1);
     for (auto& v : image.shared) memset((void*)(w.shadow->fixed.data() + v.offset), (int)Shadow::Unwritten, v.bytes);
 }
 

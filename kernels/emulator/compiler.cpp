@@ -117,8 +117,7 @@ static void remove_all_of(std::string& s, const std::string& what) {
     for (size_t at; (at = s.find(what)) != std::string::npos;) s.erase(at, what.size());
 }
 
-/// Instructions kernels may use. What was compiled is loaded on the same machine, or refused with a clear error by its CPU.
-static const char* cpu_flag() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? "-march=x86-64-v3" : "-march=x86-64"; }
+const char* cpu_flag() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? "-march=x86-64-v3" : "-march=x86-64"; }
 
 nvrtcResult compile(const Source& source, const CompileOptions& o, Compiled& to) {
     char pattern[PATH_MAX];
@@ -164,7 +163,7 @@ nvrtcResult compile(const Source& source, const CompileOptions& o, Compiled& to)
     write_file(folder + "/kernel.ii", t.text);
 
     std::vector<std::string> flags = {cxx, "-std=" + o.standard, cpu_flag(), "-fPIC", "-fvisibility=hidden", "-mtls-dialect=gnu2", "-g1", "-Wreturn-type", "-Werror=return-type",
-        "-fno-exceptions", "-fno-rtti", "-fno-math-errno", "-fno-strict-aliasing", "-fno-stack-protector", "-fstack-clash-protection", "-fno-semantic-interposition", "-fcf-protection=none",
+        "-fno-exceptions", "-fno-rtti", "-fno-math-errno", "-fno-strict-aliasing", "-fno-gnu-unique", "-fno-stack-protector", "-fstack-clash-protection", "-fno-semantic-interposition", "-fcf-protection=none",
         o.contract ? "-ffp-contract=fast" : "-ffp-contract=off"};
     std::vector<std::string> link = {"-shared", "-nostdlib", "-o", "kernel.so", library_path, "-lm", "-lgcc", "-lc", "-Wl,-z,defs"};
     if (check) {

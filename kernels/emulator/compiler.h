@@ -30,6 +30,9 @@ struct Compiled {
 /// False, with a line in the log, for an option NVRTC would refuse.
 bool read_compile_options(const std::vector<std::string>& given, CompileOptions& to, std::string& log);
 
+/// The instructions kernels may use on this machine, as g++ calls them.
+const char* cpu_flag();
+
 nvrtcResult compile(const Source& source, const CompileOptions& options, Compiled& to);
 
 } // namespace emu

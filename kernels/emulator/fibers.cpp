@@ -7,16 +7,7 @@
 
 namespace emu {
 
-static thread_local __attribute__((tls_model("initial-exec"))) Worker* current = nullptr;   // 8 bytes: fits what dlopen keeps spare
-
-Worker* this_worker() { return current; }
-void set_this_worker(Worker* worker) { current = worker; }
-
-ThreadContext* this_thread() {
-    uintptr_t sp;
-    asm volatile("mov %%rsp, %0" : "=r"(sp));
-    return (ThreadContext*)((sp | (stack_bytes - 1)) + 1 - sizeof(ThreadContext));
-}
+__thread Worker* current_worker = nullptr;
 
 static uint8_t* take_stack(Worker& w) {
     if (!w.stacks) {
@@ -95,7 +86,7 @@ static void thread_left(Worker& w, unsigned index) {
     t.state = State::Left;
     w.alive--;
     w.warp[warp].live &= ~(1u << index % warp_lanes);
-    copies_forgotten(t);
+    w.copies[index].forget();
     if (w.failed || !w.alive) return;
     w.left_early = true;
     if (w.at_barrier == w.alive) open_barrier(w);
@@ -202,7 +193,7 @@ void run_block(Worker& w, uint64_t number) {
     for (unsigned i = 0; i < w.opened; i++) w.free_stacks.push_back(w.stacks + stack_bytes * i);
     for (unsigned q = 0; q < w.warps; q++)
         for (Meeting& m : w.warp[q].meetings) m = Meeting();
-    for (unsigned i = 0; i < w.threads; i++) copies_forgotten(w.thread[i]);
+    for (unsigned i = 0; i < w.threads; i++) w.copies[i].forget();
 }
 
 } // namespace emu

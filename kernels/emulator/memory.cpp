@@ -17,7 +17,7 @@ namespace emu {
 
 struct Allocation { uint64_t first_page, pages_bytes, bytes; bool live; };
 
-static constexpr uint64_t alignment = 256, poison_limit = 256ull << 20;
+static constexpr uint64_t alignment = 256, poison_limit = 64ull << 20;
 static uint8_t* arena = nullptr;
 static uint64_t next_page = page, used = 0;
 static std::mutex& lock = *new std::mutex;
@@ -28,6 +28,7 @@ bool open_memory() {
     if (!arena) {
         void* p = mmap(nullptr, arena_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED) return false;
+        madvise(p, arena_bytes, MADV_DONTDUMP);   // a core of this range would fill the disk
         arena = (uint8_t*)p;
     }
     if (options().check && !open_shadow((uint64_t)arena)) return false;

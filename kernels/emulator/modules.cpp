@@ -1,4 +1,5 @@
 #include "modules.h"
+#include "compiler.h"
 #include "device.h"
 #include "handles.h"
 #include "memory.h"
@@ -24,12 +25,15 @@ Function* find_function(CUfunction handle) { return functions.has(handle) ? hand
 uint64_t shim_build() {
     uint64_t hash = 14695981039346656037ull;   // FNV-1a
     for (const char* p = emu_shim; p < emu_shim_end; p++) hash = (hash ^ (uint8_t)*p) * 1099511628211ull;
+    for (const char* p = cpu_flag(); *p; p++) hash = (hash ^ (uint8_t)*p) * 1099511628211ull;   // a cache may travel between machines
     return hash;
 }
 
 Image::~Image() {
     if (library) dlclose(library);
-    if (file >= 0) close(file);
+    // A library the loader keeps is found again by its path, whatever lies there: its file number must not be used again.
+    bool kept = library && dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+    if (file >= 0 && !kept) close(file);
 }
 
 /// The addresses of the library that holds `anchor`.
@@ -109,7 +113,7 @@ API CUresult cuModuleLoadDataEx(CUmodule* to, const void* data, unsigned, int*, 
     if (memcmp(&head, image_magic, 4) != 0) return refuse(CUDA_ERROR_INVALID_IMAGE, "not an image of the emulator's nvrtcCompileProgram");
     memcpy(&head, data, sizeof head);
     if (memcmp(head.magic, image_magic, 8) != 0 || head.build != shim_build())
-        return refuse(CUDA_ERROR_NO_BINARY_FOR_GPU, "the image was compiled by another build of the emulator: compile it again");
+        return refuse(CUDA_ERROR_NO_BINARY_FOR_GPU, "the image was compiled by another build of the emulator, or for another CPU: compile it again");
     if (options().check && !head.checked) return refuse(CUDA_ERROR_NO_BINARY_FOR_GPU, "the image was compiled without checks: compile it again in check mode");
     std::string error;
     auto image = load(head, (const uint8_t*)data + sizeof head, error);

@@ -13,7 +13,7 @@ namespace emu {
 struct ImageHeader {
     char magic[8];
     uint64_t bytes;
-    uint64_t build;      // of the shim
+    uint64_t build;      // of the shim, and the CPU compiled for
     uint64_t checked;
 };
 constexpr char image_magic[9] = "PLIPEMU1";

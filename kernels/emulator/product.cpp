@@ -48,21 +48,26 @@ void store_element(void* data, int64_t index, int type, float value) {
     ((uint16_t*)data)[index] = bits;
 }
 
-/// sums[6][16] += panel a (k × 6) · panel b (k × 16)
-__attribute__((target_clones("default", "arch=haswell"))) static void micro(const float* a, const float* b, size_t k, float* sums) {
-    Lanes s[micro_m][2];
-    for (size_t i = 0; i < micro_m; i++)
-        for (size_t j = 0; j < 2; j++) s[i][j] = *(const Lanes*)(sums + i * tile_n + j * 8);
-    for (; k > 0; k--, a += micro_m, b += micro_n) {
-        Lanes b0 = *(const Lanes*)b, b1 = *(const Lanes*)(b + 8);
-        for (size_t i = 0; i < micro_m; i++) {
-            s[i][0] += a[i] * b0;
-            s[i][1] += a[i] * b1;
-        }
+// sums[6][16] += panel a (k × 6) · panel b (k × 16), once for the plain CPU and once for AVX2 with fused multiply-add.
+#define MICRO(NAME, TARGET)                                                                            \
+    TARGET static void NAME(const float* a, const float* b, size_t k, float* sums) {                   \
+        Lanes s[micro_m][2];                                                                           \
+        for (size_t i = 0; i < micro_m; i++)                                                           \
+            for (size_t j = 0; j < 2; j++) s[i][j] = *(const Lanes*)(sums + i * tile_n + j * 8);       \
+        for (; k > 0; k--, a += micro_m, b += micro_n) {                                               \
+            Lanes b0 = *(const Lanes*)b, b1 = *(const Lanes*)(b + 8);                                  \
+            _Pragma("GCC unroll 6") for (size_t i = 0; i < micro_m; i++) {                             \
+                s[i][0] += a[i] * b0;                                                                  \
+                s[i][1] += a[i] * b1;                                                                  \
+            }                                                                                          \
+        }                                                                                              \
+        for (size_t i = 0; i < micro_m; i++)                                                           \
+            for (size_t j = 0; j < 2; j++) *(Lanes*)(sums + i * tile_n + j * 8) = s[i][j];             \
     }
-    for (size_t i = 0; i < micro_m; i++)
-        for (size_t j = 0; j < 2; j++) *(Lanes*)(sums + i * tile_n + j * 8) = s[i][j];
-}
+MICRO(micro_plain, )
+MICRO(micro_avx2, __attribute__((target("avx2,fma"))))
+static void (*const micro)(const float*, const float*, size_t, float*) =
+    __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? micro_avx2 : micro_plain;
 
 /// Panels of `width` along one side by k, zero beyond the edge. `side` and `deep` are strides in elements.
 static void pack(float* to, const View& v, int64_t start, size_t count, size_t width, int64_t side, size_t depth, int64_t deep) {

@@ -20,7 +20,8 @@ struct Pool {
 };
 static Pool& pool = *new Pool;
 
-static constexpr int spins = 2000;   // some 20 µs: the next launch of a step often comes sooner
+// Some 5 µs of waiting awake: the next launch of a step often comes sooner. Longer would take the core from another worker.
+static constexpr int spins = 200;
 
 static void wait_change(std::atomic<uint32_t>& word, uint32_t old) {
     for (int i = 0; i < spins; i++) {
@@ -40,7 +41,7 @@ static void worker_main(Worker* w, std::atomic<uint32_t>* ticket) {
     pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
     pthread_setname_np(pthread_self(), "cuda-emulator");
     own_signal_stack();
-    set_this_worker(w);
+    current_worker = w;
     for (uint32_t seen = 0;; seen++) {
         wait_change(*ticket, seen);
         (*pool.job)(*w);
@@ -65,7 +66,7 @@ void run_on_workers(unsigned count, const std::function<void(Worker&)>& job) {
         pool.tickets[i]->fetch_add(1, std::memory_order_release);
         wake(*pool.tickets[i]);
     }
-    for (int i = 0; i < spins && pool.remaining.load(std::memory_order_acquire); i++) __builtin_ia32_pause();
+    for (int i = 0; count == 1 && i < spins && pool.remaining.load(std::memory_order_acquire); i++) __builtin_ia32_pause();
     while (uint32_t left = pool.remaining.load(std::memory_order_acquire))
         syscall(SYS_futex, &pool.remaining, FUTEX_WAIT_PRIVATE, left, nullptr, nullptr, 0);
 }

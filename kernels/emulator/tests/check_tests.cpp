@@ -214,6 +214,14 @@ TEST(faults_become_errors) {
     }
 }
 
+TEST(faults_of_the_host_stay_its_own) {
+    Case c("");
+    launch(c.bugs("outside_far"), {1}, {32}, 0, c.y.p);
+    EXPECT_CODE(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
+    EXPECT(host_fault_is_handled());
+    EXPECT_CODE(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
+}
+
 TEST(correct_kernels_are_not_accused) {
     for (const char* mode : {"check,strict", "check,random=1", "check,random=2,threads=1"}) {
         Case c(mode);

@@ -2,6 +2,8 @@
 // `FAIL NAME why` for each, then a summary; the exit status is 1 if any failed.
 #include "harness.h"
 #include <chrono>
+#include <csetjmp>
+#include <csignal>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -59,7 +61,7 @@ int compile_text(const std::string& text, const std::vector<const char*>& option
     return result;
 }
 
-Loaded::Loaded(const std::string& file, const std::vector<std::string>& expressions, const std::vector<std::string>& more) {
+Loaded::Loaded(const std::string& file, const std::vector<std::string>& expressions, const std::vector<std::string>& more, const std::string& instead) {
     std::vector<std::string> names, texts;
     for (auto& entry : std::filesystem::directory_iterator(common_folder))
         if (entry.path().extension() == ".cuh") names.push_back(entry.path().filename().string()), texts.push_back(read_file(entry.path().string()));
@@ -68,7 +70,7 @@ Loaded::Loaded(const std::string& file, const std::vector<std::string>& expressi
     for (auto& t : texts) text_list.push_back(t.c_str());
     for (auto& o : more) options.push_back(o.c_str());
     Program* p;
-    std::string text = read_file(kernel_folder + "/" + file), log;
+    std::string text = instead.empty() ? read_file(kernel_folder + "/" + file) : instead, log;
     OK(nvrtcCreateProgram(&p, text.c_str(), file.c_str(), (int)names.size(), text_list.data(), name_list.data()));
     for (auto& e : expressions) OK(nvrtcAddNameExpression(p, e.c_str()));
     if (compile_program(p, options, log)) throw Failure(file + " does not compile:\n" + log);
@@ -122,16 +124,50 @@ void expect_close(const std::vector<float>& got, const std::vector<double>& want
 
 double milliseconds() { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
+static sigjmp_buf host_recovery;
+static volatile bool host_expects_fault = false;
+
+// As .NET does: installed before the library is loaded, with its own stack.
+static void host_handler(int signal, siginfo_t*, void*) {
+    if (host_expects_fault) siglongjmp(host_recovery, 1);
+    fprintf(stderr, "the host faulted: signal %d\n", signal);
+    _Exit(3);
+}
+
+static void install_host_handler() {
+    static char stack[65536];
+    stack_t s{};
+    s.ss_sp = stack;
+    s.ss_size = sizeof stack;
+    sigaltstack(&s, nullptr);
+    struct sigaction action{};
+    action.sa_sigaction = host_handler;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigaction(SIGSEGV, &action, nullptr);
+}
+
+bool host_fault_is_handled() {
+    if (sigsetjmp(host_recovery, 1)) {
+        host_expects_fault = false;
+        return true;
+    }
+    host_expects_fault = true;
+    volatile int* volatile nowhere = (volatile int*)8;
+    return *nowhere == 12345;
+}
+
 int main(int count, char** words) {
     if (count < 4) return fprintf(stderr, "usage: emulator_tests LIBRARY KERNELS COMMON [WORD]\n"), 2;
     kernel_folder = words[2];
     common_folder = words[3];
+    install_host_handler();
     void* library = dlopen(words[1], RTLD_LAZY | RTLD_LOCAL);
     if (!library) return fprintf(stderr, "%s\n", dlerror()), 2;
 #define FIND(name, result, parameters)                                             \
     name = (result(*) parameters)dlsym(library, #name);                            \
     if (!name) return fprintf(stderr, "%s does not export %s\n", words[1], #name), 1;
     CUDA_FUNCTIONS(FIND)
+    if (count > 4 && std::string(words[4]) == "measure") return measure(), 0;
     int passed = 0, failed = 0;
     for (auto& test : tests()) {
         if (count > 4 && test.name.find(words[4]) == std::string::npos) continue;

@@ -87,11 +87,11 @@ struct Register { Register(const char* name, std::function<void()> body) { tests
 std::string read_file(const std::string& path);
 extern std::string kernel_folder, common_folder;
 
-/// Compiles a file of tests/kernels with the headers of kernels/common; throws the log.
+/// Compiles a file of tests/kernels (or a text instead) with the headers of kernels/common; throws the log.
 struct Loaded {
     CUmodule module = nullptr;
     std::vector<std::string> lowered;
-    Loaded(const std::string& file, const std::vector<std::string>& expressions = {}, const std::vector<std::string>& options = {});
+    Loaded(const std::string& file, const std::vector<std::string>& expressions = {}, const std::vector<std::string>& options = {}, const std::string& instead = "");
     CUfunction operator()(const std::string& name) const;
     ~Loaded();
 };
@@ -133,3 +133,8 @@ uint16_t to_bf16(float x);
 float from_bf16(uint16_t x);
 void expect_close(const std::vector<float>& got, const std::vector<double>& want, double tolerance, const char* what);
 double milliseconds();
+
+/// Prints what things cost.
+void measure();
+/// Reads address 8 under the host's own handler of SIGSEGV; true if that handler was asked.
+bool host_fault_is_handled();

@@ -1,4 +1,5 @@
 // numbers.cu: conversions of every 16-bit pattern, vector loads, random numbers.
+// instances  scale<float, 1>; scale<float, 2>; scale<float, 4>; scale<bf16, 2>; scale<bf16, 4>; scale<bf16, 8>; scale<half, 8>
 #include "load.cuh"
 #include "philox.cuh"
 

@@ -1,4 +1,5 @@
 // softmax.cu: y = exp(x − max) / Σ, one warp per row; rows beyond the end leave whole warps early.
+// instances  softmax<float>; softmax<bf16>; softmax<half>
 #include "load.cuh"
 #include "warp.cuh"
 
