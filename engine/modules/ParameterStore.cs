@@ -12,7 +12,7 @@ public sealed partial class ParameterStore : IDisposable
 
     private readonly (string Name, StateBuffer Buffer)[] _buffers;
     private readonly Tensor _frozen;
-    private readonly Tensor? _grads, _compute, _frozenCompute;
+    private readonly Tensor? _grads, _compute, _frozenCompute, _norm;
     private bool _disposed;
 
     private ParameterStore(
@@ -23,6 +23,7 @@ public sealed partial class ParameterStore : IDisposable
         _buffers = [.. root.NamedBuffers()];
         Values = Tensor.Zeros(device, FlatShape(trainable), madeBy: "Materialize");
         _grads = trainable.Count > 0 ? Tensor.Zeros(device, Values.Shape, madeBy: "Materialize") : null;
+        _norm = trainable.Count > 0 ? Tensor.Zeros(device, new Shape(4), madeBy: "Materialize") : null;
         _frozen = Tensor.Zeros(device, FlatShape(frozen), madeBy: "Materialize");
         if (computeType != DType.F32)
         {
@@ -60,6 +61,15 @@ public sealed partial class ParameterStore : IDisposable
     /// where none was asked for. Optimisers write it with the values.
     /// </summary>
     public Tensor Compute => _compute ?? Values;
+
+    /// <summary>The BF16 copy, or null.</summary>
+    internal Tensor? ComputeCopy => _compute;
+
+    /// <summary>What <see cref="GradientClip"/> writes and optimisers read, see <see cref="GradientNorm"/>.</summary>
+    internal Tensor NormResult => _norm ?? throw new InvalidOperationException("this store holds no gradients: nothing in it is trainable");
+
+    /// <summary>How often the norm was measured.</summary>
+    internal long NormMeasurements { get; set; }
 
     /// <summary>Bytes an update writes to the copy for each element.</summary>
     internal int ComputeBytes => _compute?.DType.Size() ?? 0;
@@ -155,6 +165,7 @@ public sealed partial class ParameterStore : IDisposable
         // Freed, not released: a pass that recorded nothing leaves views of parameters (Ops.Reshape, Ops.Slice) to the collector.
         Values.Free("its parameter store was disposed");
         _grads?.Free("its parameter store was disposed");
+        _norm?.Free("its parameter store was disposed");
         _frozen.Free("its parameter store was disposed");
         _compute?.Free("its parameter store was disposed");
         _frozenCompute?.Free("its parameter store was disposed");

@@ -31,6 +31,8 @@ public static partial class Ops
 
 file readonly unsafe struct AlignmentRow(float alpha, float beta, float positiveScale, float negativeScale) : IContrastRow
 {
+    public (string Name, float A, float B, float C, float D) Cuda => ("Alignment", alpha, beta, positiveScale, negativeScale);
+
     public double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>
     {
         dFactor = 0;

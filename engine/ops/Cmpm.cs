@@ -44,6 +44,9 @@ public static partial class Ops
 internal readonly unsafe struct MatchingRow(float scale, MatchNormalization normalization, float eps) : IContrastRow
 {
     /// <inheritdoc/>
+    public (string Name, float A, float B, float C, float D) Cuda => ("Matching", scale, eps, normalization == MatchNormalization.Sum ? 0 : 1, 0);
+
+    /// <inheritdoc/>
     public double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>
     {
         var (s, own) = (scale * factor, identities[i]);

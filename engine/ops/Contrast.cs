@@ -8,6 +8,9 @@ namespace Plip.Engine;
 /// </summary>
 internal unsafe interface IContrastRow
 {
+    /// <summary>The same as kernels/contrast.cu has it: its struct there, and the four numbers that it takes.</summary>
+    (string Name, float A, float B, float C, float D) Cuda { get; }
+
     /// <summary>The loss of row i; overwrites its cosines with the gradient.</summary>
     /// <typeparam name="V">The device's vectors.</typeparam>
     /// <param name="i">The row; its pair stands in column i.</param>
@@ -47,15 +50,16 @@ internal static class Contrast
         }
         var (y, n, device) = (Tensor.Empty(images.Device, new Shape(), madeBy: op), images.Shape[0], images.Device);
         var (u, w) = (Tensor.Like(images, op), Tensor.Like(texts, op));
-        var cosines = Tensor.Empty(device, new Shape(n, (n + 15) & ~15), madeBy: op); // rows begin at a cache line
+        // On the CPU rows begin at a cache line; cuBLASLt is given matrices without gaps.
+        var cosines = Tensor.Empty(device, new Shape(n, device is CpuDevice ? (n + 15) & ~15 : n), madeBy: op);
         var (sizes, dSizes) = (Tensor.Empty(device, new Shape(2, n), madeBy: op), Tensor.Zeros(device, new Shape(2, n), madeBy: op));
-        device.Run(DType.F32, cpu: new ContrastForward<TRow>(y, u, w, cosines, sizes, dSizes, images, texts, identities, row, lengths, bothWays));
+        device.Run(DType.F32, new ContrastForward<TRow>(y, u, w, cosines, sizes, dSizes, images, texts, identities, row, lengths, bothWays));
         return Tape.Record(y, [images, texts], dy =>
         {
             var dv = images.NeedsGrad ? Tensor.Like(images, op) : null;
             var dt = texts.NeedsGrad ? Tensor.Like(texts, op) : null;
-            if (dv != null) device.Run(DType.F32, cpu: new ContrastBackward(dv, dy, cosines, u, w, sizes, dSizes, side: 0));
-            if (dt != null) device.Run(DType.F32, cpu: new ContrastBackward(dt, dy, cosines, w, u, sizes, dSizes, side: 1));
+            if (dv != null) device.Run(DType.F32, new ContrastBackward(dv, dy, cosines, u, w, sizes, dSizes, side: 0));
+            if (dt != null) device.Run(DType.F32, new ContrastBackward(dt, dy, cosines, w, u, sizes, dSizes, side: 1));
             return [dv, dt];
         }, [u, w, cosines, sizes, dSizes], op);
     }
@@ -63,12 +67,43 @@ internal static class Contrast
 
 file readonly unsafe struct ContrastForward<TRow>(
     Tensor y, Tensor u, Tensor w, Tensor cosines, Tensor sizes, Tensor dSizes,
-    Tensor images, Tensor texts, Tensor? identities, TRow row, bool lengths, bool bothWays) : ICpuKernel
+    Tensor images, Tensor texts, Tensor? identities, TRow row, bool lengths, bool bothWays) : IKernel
     where TRow : struct, IContrastRow
 {
     // An exp is about 20 operations, and a score takes two where it is one of a softmax.
     public Work Work => new("contrast_forward", 2 * (images.Bytes + texts.Bytes) + cosines.Bytes + sizes.Bytes + dSizes.Bytes,
         cosines.Count * (2.0 * images.Cols + (bothWays ? 80 : 40)));
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var (n, d) = (images.Shape[0], images.Shape[1]);
+        ReadOnlySpan<Define> constants = [("ROW", row.Cuda.Name)];
+        var ways = bothWays ? 2 : 1;
+        gpu.Launch("contrast", "contrast_normalize", constants, Launch.WarpPerRow(n), u, sizes, images, n, d, 0);
+        gpu.Launch("contrast", "contrast_normalize", constants, Launch.WarpPerRow(n), w, sizes, texts, n, d, n);
+        gpu.Gemm.Run(cosines, u, w, false, true, n, n, d);
+        using var losses = gpu.Scratch((long)ways * n);
+        if (bothWays)
+        {
+            using var turned = gpu.Scratch((long)n * n);
+            var tiles = Launch.Grid((long)Launch.Blocks(n, 32) * Launch.Blocks(n, 32)).Of(32, 8);
+            gpu.Launch("contrast", "contrast_turn", constants, tiles, turned, cosines, n, 0);
+            Losses(gpu, constants, losses, cosines, 0);
+            Losses(gpu, constants, losses, turned, n);
+            gpu.Launch("contrast", "contrast_turn", constants, tiles, cosines, turned, n, 1);
+        }
+        else Losses(gpu, constants, losses, cosines, 0);
+        gpu.Launch("contrast", "contrast_total", constants, Launch.Grid(1).Of(256), y, losses, ways * n, n);
+    }
+
+    /// <summary>The rows' losses from place <paramref name="first"/> on; each row of cosines is overwritten with its gradient.</summary>
+    private void Losses(CudaDevice gpu, ReadOnlySpan<Define> constants, KernelArgument losses, KernelArgument all, int first)
+    {
+        var (_, a, b, c, d) = row.Cuda;
+        gpu.Launch(
+            "contrast", "contrast_rows", constants, Launch.BlockPerRow(images.Shape[0], 128),
+            losses, dSizes, all, sizes, identities, images.Shape[0], first, lengths ? 1 : 0, a, b, c, d);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -115,9 +150,17 @@ file readonly unsafe struct ContrastForward<TRow>(
 
 /// <summary>dx from the gradient of the cosines: <paramref name="own"/> is x's normalised form and its side, 0 for rows, 1 for columns.</summary>
 file readonly unsafe struct ContrastBackward(
-    Tensor dx, Tensor dy, Tensor dCosines, Tensor own, Tensor other, Tensor sizes, Tensor dSizes, int side) : ICpuKernel
+    Tensor dx, Tensor dy, Tensor dCosines, Tensor own, Tensor other, Tensor sizes, Tensor dSizes, int side) : IKernel
 {
     public Work Work => new("contrast_backward", dCosines.Bytes + own.Bytes + other.Bytes + dx.Bytes, 2.0 * dCosines.Count * dx.Cols);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var (n, d) = (own.Shape[0], own.Shape[1]);
+        gpu.Gemm.Run(dx, dCosines, other, side == 1, false, n, d, n);
+        gpu.Launch(
+            "contrast", "contrast_combine", [("ROW", "Instance")], Launch.WarpPerRow(n), dx, dy, own, sizes, dSizes, n, d, side * n);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

@@ -23,6 +23,8 @@ public static partial class Ops
 
 file readonly unsafe struct InstanceRow(float scale) : IContrastRow
 {
+    public (string Name, float A, float B, float C, float D) Cuda => ("Instance", scale, 0, 0, 0);
+
     public double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>
     {
         var top = scale * Rows.Max<V, F32>((F32*)cosines, n);

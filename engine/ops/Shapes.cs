@@ -33,7 +33,7 @@ public static partial class Ops
         var end = 0;
         foreach (var x in inputs)
         {
-            y.Device.Run(DType.F32, cpu: new CopyKernel("concat", y, x, axis, x.Shape[axis], from: 0, to: end));
+            y.Device.Run(DType.F32, new CopyKernel("concat", y, x, axis, x.Shape[axis], from: 0, to: end));
             end += x.Shape[axis];
         }
         return Tape.Record(y, inputs, dy =>
@@ -43,7 +43,7 @@ public static partial class Ops
             {
                 for (var k = 0; k < inputs.Length; k++)
                     if (inputs[k].NeedsGrad) gradients[k] = Tensor.Like(inputs[k]);
-                dy.Device.Run(DType.F32, cpu: new SplitKernel(gradients, inputs, dy, axis));
+                dy.Device.Run(DType.F32, new SplitKernel(gradients, inputs, dy, axis));
                 return gradients;
             }
             var at = 0;
@@ -69,12 +69,12 @@ public static partial class Ops
         else
         {
             y = Tensor.Empty(x.Device, shape, x.DType);
-            y.Device.Run(DType.F32, cpu: new CopyKernel("slice_forward", y, x, axis, length, from: start, to: 0));
+            y.Device.Run(DType.F32, new CopyKernel("slice_forward", y, x, axis, length, from: start, to: 0));
         }
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(DType.F32, cpu: new PlaceKernel(dx, dy, axis, start));
+            dx.Device.Run(DType.F32, new PlaceKernel(dx, dy, axis, start));
             return [dx];
         });
     }
@@ -99,7 +99,7 @@ file static class Axes
 }
 
 /// <summary>Copies <paramref name="length"/> places of an axis, from place <paramref name="from"/> of x to place <paramref name="to"/> of y.</summary>
-file readonly unsafe struct CopyKernel(string name, Tensor y, Tensor x, int axis, int length, int from, int to) : ICpuKernel
+file readonly unsafe struct CopyKernel(string name, Tensor y, Tensor x, int axis, int length, int from, int to) : IKernel
 {
     private const int BytesPerTask = CpuDevice.Grain * sizeof(float);
 
@@ -111,6 +111,8 @@ file readonly unsafe struct CopyKernel(string name, Tensor y, Tensor x, int axis
             return new(name, 2 * outer * length * inner * x.DType.Size(), 0);
         }
     }
+
+    public void Run(CudaDevice gpu, DType type) => CudaRuns.Copy(gpu, y, x, axis, length, from, to);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -135,7 +137,7 @@ file readonly unsafe struct CopyKernel(string name, Tensor y, Tensor x, int axis
 
 /// <summary>The gradients of what was joined: dy is read once, in its order.</summary>
 /// <param name="pieces">Where each input's goes; null for none.</param>
-file readonly unsafe struct SplitKernel(Tensor?[] pieces, Tensor[] inputs, Tensor dy, int axis) : ICpuKernel
+file readonly unsafe struct SplitKernel(Tensor?[] pieces, Tensor[] inputs, Tensor dy, int axis) : IKernel
 {
     private const int BytesPerTask = 4 * CpuDevice.Grain * sizeof(float);
 
@@ -147,6 +149,13 @@ file readonly unsafe struct SplitKernel(Tensor?[] pieces, Tensor[] inputs, Tenso
             foreach (var piece in pieces) bytes += 2 * (piece?.Bytes ?? 0);
             return new("split", bytes, 0);
         }
+    }
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var at = 0;
+        for (var k = 0; k < pieces.Length; at += inputs[k++].Shape[axis])
+            if (pieces[k] is { } piece) CudaRuns.Copy(gpu, piece, dy, axis, piece.Shape[axis], at, 0);
     }
 
     public void Run<V, T>(CpuDevice cpu)
@@ -181,6 +190,26 @@ file readonly unsafe struct SplitKernel(Tensor?[] pieces, Tensor[] inputs, Tenso
     }
 }
 
+/// <summary>Copies of bytes in runs on a GPU.</summary>
+file static class CudaRuns
+{
+    /// <summary>Copies <paramref name="length"/> places of an axis, from place <paramref name="from"/> of x to place <paramref name="to"/> of y.</summary>
+    public static void Copy(CudaDevice gpu, Tensor y, Tensor x, int axis, int length, int from, int to)
+    {
+        var (outer, inner) = Axes.Around(x.Shape, axis);
+        var unit = inner * x.DType.Size();
+        long run = length * unit, strideX = x.Shape[axis] * unit, strideY = y.Shape[axis] * unit, first = from * unit, target = to * unit;
+        var word = Word(run | strideX | strideY | first | target | x.Address | y.Address);
+        var count = outer * (run / word);
+        gpu.Launch(
+            "shapes", "copy_runs", [("TYPE", x.DType), ("WORD", word)], Launch.PerElement(count),
+            y, x, count, run / word, strideY / word, strideX / word, target / word, first / word);
+    }
+
+    /// <summary>The widest word, at most 16 bytes, that divides all that were or-ed together.</summary>
+    public static int Word(long lengths) => (int)Math.Min(16, (lengths | 16) & -(lengths | 16));
+}
+
 /// <summary>Copies of bytes in runs.</summary>
 file static unsafe class Runs
 {
@@ -204,11 +233,22 @@ file static unsafe class Runs
 }
 
 /// <summary>dx = 0 with dy from place <paramref name="start"/> of an axis on.</summary>
-file readonly unsafe struct PlaceKernel(Tensor dx, Tensor dy, int axis, int start) : ICpuKernel
+file readonly unsafe struct PlaceKernel(Tensor dx, Tensor dy, int axis, int start) : IKernel
 {
     private const int BytesPerTask = CpuDevice.Grain * sizeof(float);
 
     public Work Work => Work.On("slice_backward", 0, dx, dy);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var unit = Axes.Around(dx.Shape, axis).Inner * dx.DType.Size();
+        long first = start * unit, run = dy.Shape[axis] * unit, record = dx.Shape[axis] * unit;
+        var word = CudaRuns.Word(first | run | record | dx.Address | dy.Address);
+        var count = dx.Bytes / word;
+        gpu.Launch(
+            "shapes", "place_runs", [("TYPE", dx.DType), ("WORD", word)], Launch.PerElement(count),
+            dx, dy, count, record / word, run / word, first / word);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

@@ -18,30 +18,38 @@ public sealed class AdamW : Optimizer
         (_beta1, _beta2, _eps) = (Beta(beta1, "beta1"), Beta(beta2, "beta2"), Epsilon(eps));
 
     /// <inheritdoc/>
-    private protected override void Update(FlatRange range, float rate, float weightDecay, float gradScale)
-    {
-        var constants = new Constants(
-            gradScale, _beta1, _beta2, _eps,
-            Keep: (float)(1 - (double)rate * weightDecay),
-            Rate: (float)(rate / (1 - Math.Pow(_beta1, StepCount))),
-            RootScale: (float)(1 / Math.Sqrt(1 - Math.Pow(_beta2, StepCount))));
-        Store.Device.Run(Store.Compute.DType, cpu: new AdamWKernel(Store, Moment(0), Moment(1), range, constants));
-    }
+    private protected override void Prepare(Span<float> constants, float rate, float weightDecay, float gradScale) => Write(constants, new Constants(
+        gradScale, _beta1, _beta2, _eps,
+        Keep: (float)(1 - (double)rate * weightDecay),
+        Rate: (float)(rate / (1 - Math.Pow(_beta1, StepCount))),
+        RootScale: (float)(1 / Math.Sqrt(1 - Math.Pow(_beta2, StepCount)))));
 
+    /// <inheritdoc/>
+    private protected override void Update(in FlatUpdate update) =>
+        Store.Device.Run(Store.Compute.DType, new AdamWKernel(Store, Moment(0), Moment(1), update));
+
+    /// <summary>As kernels/optimizers.cu lays them out.</summary>
     internal readonly record struct Constants(float GradScale, float Beta1, float Beta2, float Eps, float Keep, float Rate, float RootScale);
 }
 
 /// <summary>Launched with the type of the compute copy, F32 when there is none.</summary>
-file readonly unsafe struct AdamWKernel(ParameterStore store, Tensor first, Tensor second, FlatRange range, AdamW.Constants c) : ICpuKernel
+file readonly unsafe struct AdamWKernel(ParameterStore store, Tensor first, Tensor second, FlatUpdate update) : IKernel
 {
-    public Work Work => new("adamw", range.Count * (28 + store.ComputeBytes), 15.0 * range.Count);
+    public Work Work => new("adamw", update.Range.Count * (28 + store.ComputeBytes), 15.0 * update.Range.Count);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "optimizers", "adamw", [("TYPE", type), ("COPY", store.ComputeBytes > 0)], update.Launch, store.Values, store.ComputeCopy,
+        first, second, store.Grads, update.Constants, update.Norm, update.Slot, update.Range.Offset, update.Range.Count);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
-        var at = range.Offset;
-        cpu.Loop<V, Body<T>>(range.Count, new(store.Values.F32 + at, store.Compute.At<T>() + at, store.Grads.F32 + at, first.F32 + at, second.F32 + at, c));
+        if (update.IsRefused) return;
+        var (at, c) = (update.Range.Offset, update.Read<AdamW.Constants>());
+        c = c with { GradScale = update.Scaled(c.GradScale) };
+        cpu.Loop<V, Body<T>>(
+            update.Range.Count, new(store.Values.F32 + at, store.Compute.At<T>() + at, store.Grads.F32 + at, first.F32 + at, second.F32 + at, c));
     }
 
     private readonly struct Body<T>(float* p, T* copy, float* g, float* m, float* v, AdamW.Constants c) : ILoop where T : unmanaged, IElement<T>

@@ -21,33 +21,41 @@ public sealed class Adan : Optimizer
         (_beta1, _beta2, _beta3, _eps) = (Beta(beta1, "beta1"), Beta(beta2, "beta2"), Beta(beta3, "beta3"), Epsilon(eps));
 
     /// <inheritdoc/>
-    private protected override void Update(FlatRange range, float rate, float weightDecay, float gradScale)
-    {
-        var constants = new Constants(
-            gradScale, _beta1, _beta2, _beta3, _eps, StepCount == 1,
-            Rate: (float)(rate / (1 - Math.Pow(_beta1, StepCount))),
-            DifferenceRate: (float)(rate * _beta2 / (1 - Math.Pow(_beta2, StepCount))),
-            RootScale: (float)(1 / Math.Sqrt(1 - Math.Pow(_beta3, StepCount))),
-            Shrink: (float)(1 / (1 + (double)rate * weightDecay)));
-        Store.Device.Run(Store.Compute.DType, cpu: new AdanKernel(Store, Moment(0), Moment(1), Moment(2), Moment(3), range, constants));
-    }
+    private protected override void Prepare(Span<float> constants, float rate, float weightDecay, float gradScale) => Write(constants, new Constants(
+        gradScale, _beta1, _beta2, _beta3, _eps,
+        First: StepCount == 1 ? 1 : 0,
+        Rate: (float)(rate / (1 - Math.Pow(_beta1, StepCount))),
+        DifferenceRate: (float)(rate * _beta2 / (1 - Math.Pow(_beta2, StepCount))),
+        RootScale: (float)(1 / Math.Sqrt(1 - Math.Pow(_beta3, StepCount))),
+        Shrink: (float)(1 / (1 + (double)rate * weightDecay))));
 
+    /// <inheritdoc/>
+    private protected override void Update(in FlatUpdate update) =>
+        Store.Device.Run(Store.Compute.DType, new AdanKernel(Store, Moment(0), Moment(1), Moment(2), Moment(3), update));
+
+    /// <summary>As kernels/optimizers.cu lays them out; First is 1 in the first update.</summary>
     internal readonly record struct Constants(
-        float GradScale, float Beta1, float Beta2, float Beta3, float Eps, bool First, float Rate, float DifferenceRate, float RootScale, float Shrink);
+        float GradScale, float Beta1, float Beta2, float Beta3, float Eps, float First, float Rate, float DifferenceRate, float RootScale, float Shrink);
 }
 
 /// <summary>Launched with the type of the compute copy, F32 when there is none.</summary>
 file readonly unsafe struct AdanKernel(
-    ParameterStore store, Tensor mean, Tensor difference, Tensor square, Tensor previous, FlatRange range, Adan.Constants c) : ICpuKernel
+    ParameterStore store, Tensor mean, Tensor difference, Tensor square, Tensor previous, FlatUpdate update) : IKernel
 {
-    public Work Work => new("adan", range.Count * (44 + store.ComputeBytes), 24.0 * range.Count);
+    public Work Work => new("adan", update.Range.Count * (44 + store.ComputeBytes), 24.0 * update.Range.Count);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "optimizers", "adan", [("TYPE", type), ("COPY", store.ComputeBytes > 0)], update.Launch, store.Values, store.ComputeCopy,
+        mean, difference, square, previous, store.Grads, update.Constants, update.Norm, update.Slot, update.Range.Offset, update.Range.Count);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
-        var at = range.Offset;
-        cpu.Loop<V, Body<T>>(range.Count, new(
+        if (update.IsRefused) return;
+        var (at, c) = (update.Range.Offset, update.Read<Adan.Constants>());
+        c = c with { GradScale = update.Scaled(c.GradScale) };
+        cpu.Loop<V, Body<T>>(update.Range.Count, new(
             store.Values.F32 + at, store.Compute.At<T>() + at, store.Grads.F32 + at,
             mean.F32 + at, difference.F32 + at, square.F32 + at, previous.F32 + at, c));
     }
@@ -59,7 +67,7 @@ file readonly unsafe struct AdanKernel(
         public void At<V>(long i) where V : struct, IVector<V>
         {
             var grad = V.Load(g + i) * V.Create(c.GradScale);
-            var delta = c.First ? default : grad - V.Load(last + i);
+            var delta = c.First != 0 ? default : grad - V.Load(last + i);
             grad.Store(last + i);
             var ahead = V.Fma(delta, V.Create(c.Beta2), grad);
             var vm = V.Load(m + i) * V.Create(c.Beta1) + grad * V.Create(1 - c.Beta1);

@@ -12,7 +12,7 @@ namespace Plip.Engine;
 public sealed class Ema : IDisposable
 {
     private readonly ParameterStore _store;
-    private readonly Tensor _average;
+    private readonly Tensor _average, _weight;
     private readonly float _decay;
     private bool _swapped;
 
@@ -23,6 +23,7 @@ public sealed class Ema : IDisposable
         if (decay is not (>= 0 and < 1)) throw new ArgumentException(FormattableString.Invariant($"Ema: the decay must lie in [0, 1), got {decay:R}"));
         (_store, _decay) = (store, decay);
         _average = FlatState.Zeros(store);
+        _weight = FlatState.Zeros(store, new Shape(1));
         store.Device.Copy(store.Values.Address, _average.Address, _average.Bytes);
     }
 
@@ -33,10 +34,29 @@ public sealed class Ema : IDisposable
     /// <exception cref="InvalidOperationException">The average is swapped in.</exception>
     public void Update()
     {
-        if (_swapped) throw new InvalidOperationException("Ema.Update while the average is swapped in: dispose the scope of Swap() first");
+        Prepare();
+        Apply();
+    }
+
+    /// <summary>
+    /// The first half of <see cref="Update"/>: counts it and writes the newest parameters' weight to the device. With a captured graph it is
+    /// called before each replay, and <see cref="Apply"/> is in the graph.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The average is swapped in.</exception>
+    public void Prepare()
+    {
+        RequireOwn(nameof(Prepare));
         var weight = 1 - Math.Min(_decay, (1.0 + StepCount) / (10.0 + StepCount));
         StepCount++;
-        _store.Device.Run(DType.F32, cpu: new EmaKernel(_average, _store.Values, (float)weight));
+        _weight.CopyFrom<float>([(float)weight]);
+    }
+
+    /// <summary>The second half: the pass over the average.</summary>
+    /// <exception cref="InvalidOperationException">The average is swapped in.</exception>
+    public void Apply()
+    {
+        RequireOwn(nameof(Apply));
+        _store.Device.Run(DType.F32, new EmaKernel(_average, _store.Values, _weight));
     }
 
     /// <summary>Puts the average in the parameters' place until the returned scope is disposed: <c>using (ema.Swap()) Evaluate();</c></summary>
@@ -52,7 +72,7 @@ public sealed class Ema : IDisposable
     /// <exception cref="InvalidOperationException">The average is swapped in.</exception>
     public StateDict StateDict()
     {
-        if (_swapped) throw new InvalidOperationException("Ema.StateDict while the average is swapped in: dispose the scope of Swap() first");
+        RequireOwn(nameof(StateDict));
         var state = new StateDict();
         state.Add("step", StateTensor.Of([StepCount], new Shape()));
         FlatState.Save(state, _store, _average);
@@ -73,11 +93,17 @@ public sealed class Ema : IDisposable
     {
         if (_swapped) Exchange();
         _average.Release();
+        _weight.Release();
+    }
+
+    private void RequireOwn(string method)
+    {
+        if (_swapped) throw new InvalidOperationException($"Ema.{method} while the average is swapped in: dispose the scope of Swap() first");
     }
 
     private void Exchange()
     {
-        _store.Device.Run(DType.F32, cpu: new ExchangeKernel(_average, _store.Values));
+        _store.Device.Run(DType.F32, new ExchangeKernel(_average, _store.Values));
         _store.RefreshCompute();
         _swapped = !_swapped;
     }
@@ -97,13 +123,16 @@ public sealed class Ema : IDisposable
     }
 }
 
-file readonly unsafe struct EmaKernel(Tensor average, Tensor values, float weight) : ICpuKernel
+file readonly unsafe struct EmaKernel(Tensor average, Tensor values, Tensor weight) : IKernel
 {
     public Work Work => Work.On("ema", 3, average, average, values);
 
+    public void Run(CudaDevice gpu, DType type) =>
+        gpu.Launch("ema", "ema", [], Launch.PerElement(average.Count, 4), average, values, weight, average.Count);
+
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => cpu.Loop<V, Body>(average.Count, new(average.F32, values.F32, weight));
+        where T : unmanaged, IElement<T> => cpu.Loop<V, Body>(average.Count, new(average.F32, values.F32, *weight.F32));
 
     private readonly struct Body(float* a, float* p, float weight) : ILoop
     {
@@ -116,9 +145,12 @@ file readonly unsafe struct EmaKernel(Tensor average, Tensor values, float weigh
     }
 }
 
-file readonly unsafe struct ExchangeKernel(Tensor average, Tensor values) : ICpuKernel
+file readonly unsafe struct ExchangeKernel(Tensor average, Tensor values) : IKernel
 {
     public Work Work => Work.On("exchange", 0, average, average, values, values);
+
+    public void Run(CudaDevice gpu, DType type) =>
+        gpu.Launch("ema", "exchange", [], Launch.PerElement(average.Count, 4), average, values, average.Count);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

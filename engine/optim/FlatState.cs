@@ -4,13 +4,16 @@ namespace Plip.Engine;
 internal static class FlatState
 {
     /// <summary>A zeroed buffer like <see cref="ParameterStore.Values"/>, owned by no step.</summary>
-    public static Tensor Zeros(ParameterStore store)
+    public static Tensor Zeros(ParameterStore store) => Zeros(store, store.Values.Shape);
+
+    /// <summary>A zeroed F32 buffer beside a store's, owned by no step.</summary>
+    public static Tensor Zeros(ParameterStore store, Shape shape)
     {
         var step = store.Device.CurrentStep;
         store.Device.CurrentStep = null;
         try
         {
-            return Tensor.Zeros(store.Device, store.Values.Shape);
+            return Tensor.Zeros(store.Device, shape);
         }
         finally
         {

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Plip.Engine;
 
 /// <summary>
@@ -6,7 +8,11 @@ namespace Plip.Engine;
 /// </summary>
 public abstract class Optimizer : IDisposable
 {
+    private const int Slots = 12; // floats for a range's constants: more than any rule has
+
     private readonly string[] _names;
+    private readonly float[] _constants;
+    private readonly Tensor _deviceConstants;
     private readonly Tensor[] _moments;
     private readonly float _weightDecay;
 
@@ -19,6 +25,8 @@ public abstract class Optimizer : IDisposable
         (Store, _weightDecay, _names) = (store, weightDecay, moments);
         _ = store.Grads;
         _moments = Array.ConvertAll(moments, _ => FlatState.Zeros(store));
+        _constants = new float[store.Ranges.Count * Slots];
+        _deviceConstants = FlatState.Zeros(store, new Shape(_constants.Length));
     }
 
     /// <summary>What it updates.</summary>
@@ -39,11 +47,49 @@ public abstract class Optimizer : IDisposable
     /// <exception cref="ArgumentException">A rate that is negative or not finite.</exception>
     public void Step(float learningRate, float gradScale = 1f)
     {
+        Prepare(learningRate, gradScale);
+        Apply();
+    }
+
+    /// <summary>
+    /// One update with the clipping that was measured, which need not be read: on a GPU it never leaves the device. Where the norm is
+    /// not finite the update counts and changes nothing.
+    /// </summary>
+    /// <param name="learningRate">From the schedule; each group multiplies it by its <see cref="ParameterGroup.LrScale"/>.</param>
+    /// <param name="norm">The latest <see cref="GradientClip.Measure"/> of this store.</param>
+    /// <exception cref="ArgumentException">A rate that is negative or not finite.</exception>
+    public void Step(float learningRate, GradientNorm norm)
+    {
+        Prepare(learningRate);
+        Apply(norm);
+    }
+
+    /// <summary>
+    /// The first half of <see cref="Step(float, float)"/>: counts the update and writes what changes from one to the next to the device.
+    /// With a captured graph it is called before each replay, and <see cref="Apply"/> is in the graph.
+    /// </summary>
+    /// <param name="learningRate">From the schedule.</param>
+    /// <param name="gradScale">Factor on the gradient.</param>
+    /// <exception cref="ArgumentException">A rate that is negative or not finite, or a factor that is not finite.</exception>
+    public void Prepare(float learningRate, float gradScale = 1f)
+    {
         Require(learningRate >= 0 && float.IsFinite(learningRate), $"the learning rate must be 0 or more, got {learningRate:R}");
         Require(float.IsFinite(gradScale), $"the gradient's factor must be finite, got {gradScale:R}; skip the update when GradientNorm.IsFinite is false");
         StepCount++;
-        foreach (var range in Store.Ranges)
-            Update(range, learningRate * range.Group.LrScale, range.Group.WeightDecay ?? _weightDecay, gradScale);
+        for (var i = 0; i < Store.Ranges.Count; i++)
+        {
+            var group = Store.Ranges[i].Group;
+            Prepare(_constants.AsSpan(i * Slots, Slots), learningRate * group.LrScale, group.WeightDecay ?? _weightDecay, gradScale);
+        }
+        _deviceConstants.CopyFrom<float>(_constants);
+    }
+
+    /// <summary>The second half: the passes over the parameters, with what <see cref="Prepare(float, float)"/> wrote.</summary>
+    /// <param name="norm">The latest <see cref="GradientClip.Measure"/> of this store, or null.</param>
+    public void Apply(GradientNorm? norm = null)
+    {
+        for (var i = 0; i < Store.Ranges.Count; i++)
+            Update(new FlatUpdate(Store.Ranges[i], _deviceConstants, i * Slots, norm?.Result));
     }
 
     /// <summary>The moments by name ("exp_avg.layer1.0.conv1.weight", PyTorch's layout) and "step". Read before the next update.</summary>
@@ -68,11 +114,19 @@ public abstract class Optimizer : IDisposable
     public void Dispose()
     {
         foreach (var m in _moments) m.Release();
+        _deviceConstants.Release();
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>Writes the rule's numbers for this update of a group.</summary>
+    private protected abstract void Prepare(Span<float> constants, float rate, float weightDecay, float gradScale);
+
     /// <summary>The pass over one range. Offset and count are multiples of 16, so there are no tails.</summary>
-    private protected abstract void Update(FlatRange range, float rate, float weightDecay, float gradScale);
+    private protected abstract void Update(in FlatUpdate update);
+
+    /// <summary>A structure of floats, as the kernels read it.</summary>
+    private protected static void Write<T>(Span<float> constants, in T values) where T : unmanaged =>
+        MemoryMarshal.Write(MemoryMarshal.AsBytes(constants), in values);
 
     private protected Tensor Moment(int index) => _moments[index];
 

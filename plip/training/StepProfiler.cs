@@ -76,7 +76,7 @@ public sealed class StepProfiler : IDisposable
         using var phase = Profiler.Phase(_device, "optimizer");
         var norm = GradientClip.Measure(_store, _training.ClipNorm > 0 ? _training.ClipNorm : double.PositiveInfinity);
         // Noise teaches nothing; with a rate of zero the arithmetic is the same and the weights stay sound.
-        _optimizer.Step(0, norm.Scale);
+        _optimizer.Step(0, norm);
     }
 
     /// <summary>Returns the memory.</summary>

@@ -166,12 +166,14 @@ public sealed class Trainer : IDisposable
         }
         using var phase = Profiler.Phase(_device, "optimizer");
         var norm = GradientClip.Measure(Store, training.ClipNorm > 0 ? training.ClipNorm : double.PositiveInfinity);
-        if (!norm.IsFinite) throw new DivergedException("the gradient", _state.Step, _folder.LastGood);
         var rate = schedule.At(_state.Step);
-        _optimizer.Step(rate, norm.Scale);
+        _optimizer.Step(rate, norm); // touches nothing where the norm is not finite
         _ema?.Update();
+        // Read behind the update, so that a GPU does not wait for the host in the middle of a step.
+        var length = norm.Norm;
+        if (!double.IsFinite(length)) throw new DivergedException("the gradient", _state.Step, _folder.LastGood);
         _state = _state with { Step = _state.Step + 1 };
-        return (StepLosses.Mean(parts), norm.Norm, rate);
+        return (StepLosses.Mean(parts), length, rate);
     }
 
     /// <summary>Scores the validation split with the weights that would be saved, keeps the best, saves the last.</summary>

@@ -37,14 +37,9 @@ public static class Devices
     private static readonly string[] s_onCuda =
         [
             "LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests",
-            "SoftmaxTests",
-            "EmbeddingTests",
-            "SequencesTests",
-            "CrossEntropyTests",
-            "NormalizeTests",
-            "DropoutTests",
-            "ArgMaxTests",
-            "AttentionTests",
+            "SoftmaxTests", "EmbeddingTests", "SequencesTests", "CrossEntropyTests", "NormalizeTests", "DropoutTests", "ArgMaxTests", "AttentionTests",
+            "ShapesTests", "CmpmTests", "SdmTests", "InfoNceTests", "AlignmentLossTests", "OptimizerTests", "ComputeCopyTests", "EmaTests",
+            "GradientClipTests", "ParameterStoreTests",
         ];
 
     /// <summary>

@@ -20,7 +20,7 @@ internal static class DoctorCommand
     private static int Run(TextWriter o)
     {
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (double)(1 << 30);
-        using var device = Options.Device();
+        using var device = (CpuDevice)Options.Open("cpu");
         Line(o, "system", $"{RuntimeInformation.OSDescription.Trim()}, {RuntimeInformation.OSArchitecture}");
         Line(o, ".NET", RuntimeInformation.FrameworkDescription);
         Line(o, "memory", string.Create(CultureInfo.InvariantCulture, $"{memory:0.0} GiB"));

@@ -12,10 +12,11 @@ internal static class MachineInfo
     public static int VectorBits =>
         Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : Vector128.IsHardwareAccelerated ? 128 : 64;
 
-    public static IReadOnlyList<NamedValue> Describe(CpuDevice device) =>
+    public static IReadOnlyList<NamedValue> Describe(Device device) =>
     [
         new("system", $"{RuntimeInformation.OSDescription.Trim()}, {RuntimeInformation.OSArchitecture}"),
-        new("processor", $"{ProcessorName()}, {Environment.ProcessorCount} cores, {device.Threads} threads used"),
+        new("processor", $"{ProcessorName()}, {Environment.ProcessorCount} cores{(device is CpuDevice cpu ? $", {cpu.Threads} threads used" : "")}"),
+        .. device is CudaDevice gpu ? (ReadOnlySpan<NamedValue>)[new("gpu", gpu.Description.Name)] : [],
         new("vectors", $"{VectorBits} bits"),
         new("runtime", RuntimeInformation.FrameworkDescription),
         new("memory", string.Create(CultureInfo.InvariantCulture, $"{GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / (double)(1 << 30):0.0} GiB")),

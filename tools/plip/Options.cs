@@ -15,7 +15,7 @@ internal static class Options
 
     public static Option<int> Threads()
     {
-        var option = new Option<int>("--threads") { Description = "Threads of the tensor engine; 0 takes every core. Results do not depend on it.", DefaultValueFactory = _ => 0 };
+        var option = new Option<int>("--threads") { Description = "Threads of the tensor engine on the CPU; 0 takes every core. Results do not depend on it.", DefaultValueFactory = _ => 0 };
         option.Validators.Add(result =>
         {
             if (result.Tokens is [var token] && int.TryParse(token.Value, NumberStyles.Integer, CultureInfo.InvariantCulture, out var n) && n is < 0 or > 1024)
@@ -24,13 +24,15 @@ internal static class Options
         return option;
     }
 
-    /// <summary>The tensor engine with so many threads; 0 takes PLIP_THREADS, and without it every core.</summary>
-    /// <exception cref="UsageException">PLIP_THREADS is not a number of threads.</exception>
-    public static CpuDevice Device(int threads = 0)
+    public static Option<string> Device() => new("--device") { Description = $"Where to run: {Devices.Names}.", DefaultValueFactory = _ => "cpu" };
+
+    /// <summary>The device of this name; on the CPU with so many threads, of which 0 takes PLIP_THREADS, and without it every core.</summary>
+    /// <exception cref="UsageException">No device is named so, or PLIP_THREADS is not a number of threads.</exception>
+    public static Device Open(string device, int threads = 0)
     {
         try
         {
-            return new CpuDevice(threads);
+            return Devices.Open(device, threads);
         }
         catch (ArgumentException e)
         {

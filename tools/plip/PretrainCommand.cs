@@ -13,7 +13,7 @@ internal static class PretrainCommand
     public static Command Create()
     {
         var config = new Option<string>("--config") { Description = $"A configuration by name ({string.Join(", ", ConfigFile.BuiltIn)}) or a JSON file.", DefaultValueFactory = _ => "plip-tiny" };
-        var (data, splitFile, threads) = (Options.Data(), Options.SplitFile(), Options.Threads());
+        var (data, splitFile, device, threads) = (Options.Data(), Options.SplitFile(), Options.Device(), Options.Threads());
         var output = new Option<string>("--out") { Description = "Folder for metrics.jsonl and checkpoints/{best,last}.", DefaultValueFactory = _ => "out/pretrain" };
         var vocabulary = new Option<string?>("--vocabulary") { Description = "BERT's vocab.txt; without it word pieces are learnt from the training captions." };
         var size = new Option<int>("--vocabulary-size") { Description = "Word pieces to learn at most.", DefaultValueFactory = _ => 2000 };
@@ -22,7 +22,7 @@ internal static class PretrainCommand
         var seed = new Option<ulong?>("--seed") { Description = "Seed, in place of the configuration's." };
         var precision = new Option<Precision?>("--precision") { Description = "F32, or BF16 for activations and matrices (sums, master weights and losses stay F32), in place of the configuration's." };
         var resume = new Option<bool>("--resume") { Description = "Go on from checkpoints/last in --out: the same bits as never having stopped." };
-        var command = new Command("pretrain", "Train a model with the three pretext tasks.") { config, data, splitFile, output, vocabulary, size, steps, batch, seed, precision, resume, threads };
+        var command = new Command("pretrain", "Train a model with the three pretext tasks.") { config, data, splitFile, output, vocabulary, size, steps, batch, seed, precision, resume, device, threads };
         command.SetAction(p =>
         {
             var chosen = ConfigFile.Load(p.GetValue(config)!);
@@ -44,12 +44,12 @@ internal static class PretrainCommand
             var words = p.GetValue(vocabulary) is { } path
                 ? Vocabulary.Load(path)
                 : Vocabulary.Learn(set.Train.Images.SelectMany(i => i.Captions.Concat(i.PromptCaptions)), Options.Range(p.GetValue(size), 128, 1_000_000, "--vocabulary-size"));
-            using var device = Options.Device(p.GetValue(threads));
+            using var engine = Options.Open(p.GetValue(device)!, p.GetValue(threads));
             Console.Out.WriteLine(string.Create(
                 CultureInfo.InvariantCulture, $"{chosen.Name} on {set.Train.Name}: {set.Train.Images.Count} pictures of {set.Train.Identities.Length} people, {words.Size} word pieces; {set.Note}"));
             using var stop = new StopSignal();
             using var bar = new ProgressLine();
-            using var trainer = new Trainer(device, chosen, words, new TrainerOptions
+            using var trainer = new Trainer(engine, chosen, words, new TrainerOptions
             {
                 Train = set.Train,
                 Validation = set.Validation,

@@ -17,23 +17,21 @@ internal static class ProfileCommand
         var steps = new Option<int>("--steps") { Description = "Steps to measure; the one whose time is the median is shown.", DefaultValueFactory = _ => 5 };
         var trace = new Option<string?>("--trace") { Description = "Write the step as a Chrome trace, for ui.perfetto.dev or chrome://tracing." };
         var json = new Option<string?>("--json") { Description = "Write the figures to this file." };
-        var deviceName = new Option<string>("--device") { Description = "Where to run: cpu.", DefaultValueFactory = _ => "cpu" };
-        var threads = Options.Threads();
+        var (deviceName, threads) = (Options.Device(), Options.Threads());
         var command = new Command("profile", "Time every kernel of a training step on noise: GFLOP/s, GB/s and the share of this machine's floor.") { config, batch, steps, trace, json, threads, deviceName };
         command.SetAction(p =>
         {
-            if (p.GetValue(deviceName) is var name and not "cpu") throw new UsageException($"there is no device \"{name}\" here; expected cpu");
             var count = Options.Range(p.GetValue(steps), 1, 1000, "--steps");
             var chosen = ConfigFile.Load(p.GetValue(config)!);
             if (p.GetValue(batch) is { } pairs) chosen = chosen with { Training = chosen.Training with { BatchSize = Options.Range(pairs, 2, 65536, "--batch") } };
             // Opened first: a folder that is not there is said before the minutes are spent.
             using var traceFile = Create(p.GetValue(trace));
             using var jsonFile = Create(p.GetValue(json));
-            using var device = Options.Device(p.GetValue(threads));
+            using var device = Options.Open(p.GetValue(deviceName)!, p.GetValue(threads));
             using var profiler = new StepProfiler(device, chosen);
             Console.Out.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{chosen.Name}, batch {profiler.Pairs}, {profiler.Tokens} tokens, {profiler.Parameters / 1e6:0.00} M trained parameters; {device.Threads} threads, {device.VectorBits}-bit vectors"));
+                $"{chosen.Name}, batch {profiler.Pairs}, {profiler.Tokens} tokens, {profiler.Parameters / 1e6:0.00} M trained parameters; {Describe(device)}"));
             var machine = MachinePeak.Measure(device);
             var profile = profiler.Run(count);
             var report = ProfileReport.Of(profile, machine);
@@ -44,6 +42,10 @@ internal static class ProfileCommand
         });
         return command;
     }
+
+    private static string Describe(Device device) => device is CpuDevice cpu
+        ? string.Create(CultureInfo.InvariantCulture, $"{cpu.Threads} threads, {cpu.VectorBits}-bit vectors")
+        : ((CudaDevice)device).Description.Name;
 
     private static FileStream? Create(string? path) => path == null ? null : File.Create(path);
 
@@ -63,15 +65,20 @@ internal static class ProfileCommand
         static string Rate(double value) => value > 0 ? value.ToString(value < 10 ? "0.0" : "0", CultureInfo.InvariantCulture) : "";
     }
 
-    private static void Write(Stream stream, ProfileReport r, StepProfiler step, string config, CpuDevice device)
+    private static void Write(Stream stream, ProfileReport r, StepProfiler step, string config, Device device)
     {
         using var json = new Utf8JsonWriter(stream, new JsonWriterOptions { Indented = true });
         json.WriteStartObject();
         json.WriteString("config", config);
         json.WriteNumber("batch", step.Pairs);
         json.WriteNumber("tokens", step.Tokens);
-        json.WriteNumber("threads", device.Threads);
-        json.WriteNumber("vector_bits", device.VectorBits);
+        json.WriteString("device", device.Name);
+        if (device is CpuDevice cpu)
+        {
+            json.WriteNumber("threads", cpu.Threads);
+            json.WriteNumber("vector_bits", cpu.VectorBits);
+        }
+        else json.WriteString("gpu", ((CudaDevice)device).Description.Name);
         json.WriteNumber("peak_gflops", r.Machine.FlopsPerSecond / 1e9);
         json.WriteNumber("peak_gbytes", r.Machine.BytesPerSecond / 1e9);
         json.WriteNumber("step_ms", r.Milliseconds);

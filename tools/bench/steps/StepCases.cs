@@ -54,7 +54,7 @@ internal static class StepCases
             store.ZeroGrad();
             var losses = runner.Run(batch, 1f);
             var norm = GradientClip.Measure(store);
-            optimizer.Step(ModelSpec.LearningRate, norm.Scale);
+            optimizer.Step(ModelSpec.LearningRate, norm);
             return losses;
         }
         return new Timed(() => Step(), release: () =>

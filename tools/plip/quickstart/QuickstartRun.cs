@@ -11,7 +11,7 @@ using Plip.Training;
 namespace Plip.Tool;
 
 /// <summary>The quickstart, phase by phase; each phase is a few calls of the library.</summary>
-internal sealed class QuickstartRun(string folder, string configName, int budget, ulong seed, string? photographs, int threads)
+internal sealed class QuickstartRun(string folder, string configName, int budget, ulong seed, string? photographs, string deviceName, int threads)
 {
     private const int ImagesPerIdentity = 5;
 
@@ -22,7 +22,7 @@ internal sealed class QuickstartRun(string folder, string configName, int budget
     {
         // Read first: a wrong path should not cost a training run.
         var photos = photographs == null ? null : PersonDataset.Load(photographs, split: "test");
-        using var device = Options.Device(threads);
+        using var device = Options.Open(deviceName, threads);
         var config = ConfigFile.Load(configName);
         var plan = QuickstartPlan.For(budget, config.Training, ImagesPerIdentity);
         config = config with { Training = config.Training with { Seed = seed, Steps = plan.Steps, ValidateEvery = Math.Max(50, plan.Steps / 5) } };

@@ -1,0 +1,46 @@
+// gradient_clip.cu: the norm of all gradients and the factor that clips it.          compiled once
+//   maths    ‖g‖ = √Σ g²·|s|;  factor = s·min(1, max/(‖g‖ + 1e-6))
+//   traffic  g read once; 8 bytes for each 16,384 elements written and read again
+//   launch   gradient_squares: block 256, a block for 16,384 elements. gradient_norm: one block of 256
+//   care     squares are added in F64: in F32 they overflow at 1.8e19. Blocks depend on the count alone and are added in order. The
+//            factor stays on the device, where the optimiser reads it: result is the F64 norm in two words, the factor, and 1 if finite
+//   see      engine/optim/GradientClip.cs · GradientClipTests
+#include "load.cuh"
+
+constexpr int THREADS = 256, PER_THREAD = 16; // packs of 4 elements
+
+__device__ __forceinline__ double add_all(double sum) {
+    __shared__ double part[THREADS];
+    part[threadIdx.x] = sum;
+    __syncthreads();
+    for (int o = THREADS / 2; o > 0; o >>= 1) {
+        if (threadIdx.x < o) part[threadIdx.x] += part[threadIdx.x + o];
+        __syncthreads();
+    }
+    return part[0];
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) gradient_squares(float* partial, const float* g, i64 count) {
+    const i64 first = ((i64)blockIdx.x * THREADS * PER_THREAD + threadIdx.x) * 4;
+    double sum = 0;
+    for (int k = 0; k < PER_THREAD; k++) {
+        const i64 i = first + (i64)k * THREADS * 4;
+        if (i >= count) break;
+        const Vec<float, 4> v = load<4>(g + i);
+#pragma unroll
+        for (int e = 0; e < 4; e++) sum += (double)v[e] * v[e];
+    }
+    sum = add_all(sum);
+    if (threadIdx.x == 0) ((double*)partial)[blockIdx.x] = sum;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) gradient_norm(float* result, const float* partial, int blocks, float largest, float scale) {
+    double sum = 0;
+    for (int b = threadIdx.x; b < blocks; b += THREADS) sum += ((const double*)partial)[b];
+    sum = add_all(sum);
+    if (threadIdx.x != 0) return;
+    const double norm = sqrt(sum) * fabs((double)scale), factor = (double)largest / (norm + 1e-6);
+    *(double*)result = norm;
+    result[2] = (float)(scale * (factor < 1 ? factor : 1.0));
+    result[3] = norm - norm == 0 ? 1.f : 0.f; // infinity and NaN less themselves are NaN
+}
