@@ -52,7 +52,7 @@ file readonly struct GeluFunction : IActivation
     public static bool SavesOutput => false;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V Value<V>(V x) where V : struct, IVector<V> => x * VectorMath.NormalCdf(x, out _);
+    public static V Value<V>(V x) where V : struct, IVector<V> => x * VectorMath.NormalCdf(x);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Slope<V>(V x) where V : struct, IVector<V> => VectorMath.GeluSlope(x);

@@ -228,7 +228,7 @@ internal static unsafe class Gemm
         public void At<V>(long i) where V : struct, IVector<V>
         {
             var x = T.Load<V>(from + i);
-            T.Store(x * VectorMath.NormalCdf(x, out _), to + i);
+            T.Store(x * VectorMath.NormalCdf(x), to + i);
         }
     }
 }

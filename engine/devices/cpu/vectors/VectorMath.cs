@@ -29,8 +29,7 @@ internal static class VectorMath
     public static V ExpToZero<V>(V x) where V : struct, IVector<V> => V.Select(V.Less(x, V.Create(-87.3f)), default, Exp(x));
 
     /// <summary>
-    /// Φ(x), the normal distribution function, to 1.3e-7, and <paramref name="bell"/> = exp(−x²/2), which costs nothing where it
-    /// is not used.
+    /// Φ(x), the normal distribution function, to 1.3e-7.
     /// </summary>
     /// <remarks>
     /// Φ = ½ + x·P(x²), P of degree 14: neither an exp nor a division. Its coefficients are those in u = 2x²/5.2² − 1 of the
@@ -39,10 +38,9 @@ internal static class VectorMath
     /// that ½ + x·P passes 0 or 1, where it is cut.
     /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V NormalCdf<V>(V x, out V bell) where V : struct, IVector<V>
+    public static V NormalCdf<V>(V x) where V : struct, IVector<V>
     {
         var square = x * x;
-        bell = Exp(square * V.Create(-0.5f));
         // With x as the second operand a NaN passes all three.
         var u = V.Fma(V.MinOr(V.Create(5.2f * 5.2f), square), V.Create(2f / (5.2f * 5.2f)), V.Create(-1f));
         var v = u * u; // even and odd powers apart: two chains half as long
