@@ -10,7 +10,8 @@ namespace Plip.Engine;
 /// In small pictures taps that fall on padding are left out, and nothing is padded (<see cref="TapPlan{V}"/>).
 /// The data gradient at stride s is s² convolutions of stride 1, one for each phase of the output; a transposed
 /// convolution is that same thing run forward. 1×1 filters at stride 1 are plain products.
-/// 3×3 filters over whole vectors of channels have fewer multiplications (<see cref="WinogradConvolution{V, T, A}"/>).
+/// Gradients of layers on pictures of few channels have loops of their own (<see cref="FoldedDataGradient{V, T}"/>,
+/// <see cref="UnfoldedFilterGradient{V, T}"/>). 3×3 filters over whole vectors of channels have fewer multiplications (<see cref="WinogradConvolution{V, T, A}"/>).
 /// </summary>
 internal static unsafe class Convolution
 {
@@ -61,6 +62,9 @@ internal static unsafe class Convolution<V, T>
     // to pixel still finds its way through the caches (from a page on, every step falls into the same few lines).
     private const int ShortLine = 6, ManyChannels = 1024;
 
+    // Floats of a result of short sums from which on its lines are asked for before they are stored to; it costs smaller ones 5 %.
+    private const int LargeResult = 1 << 21;
+
     // Minimal filtering pays from so many channels on; at stride two, where it saves less, the convolution itself from more.
     private const int FewChannels = 16, SeveralChannels = 256;
 
@@ -84,7 +88,8 @@ internal static unsafe class Convolution<V, T>
         using var weights = new PackedB<V>(cpu, s.R * s.S * s.C, s.K).Fill(cpu, false, w, s.K);
         var source = new Pictures<V, T>(x, s.H, s.W, s.C, -s.Padding, -s.Padding, s.Stride, s.R, s.S);
         var plan = new TapPlan<V>(s.N, new(s.Ho, -s.Padding, s.Stride, s.R, s.H), new(s.Wo, -s.Padding, s.Stride, s.S, s.W), s.C, weights.Panels);
-        Slide(cpu, source, weights, bias, plan, new Target(y, s.K, s.Ho, s.Wo, 0, 0, 1));
+        var asks = typeof(T) == typeof(F32) && s.R * s.S * s.C < MicroKernels.ShortSum && (long)s.Pixels * s.K >= LargeResult;
+        Slide(cpu, source, weights, bias, plan, new Target(y, s.K, s.Ho, s.Wo, 0, 0, 1), asks);
     }
 
     public static void DataGradient(CpuDevice cpu, T* dy, ConvShape s, T* w, float* bias, T* dx)
@@ -224,7 +229,8 @@ internal static unsafe class Convolution<V, T>
     }
 
     /// <summary>The convolution proper: a task has the pixels of a slab, in the order of the taps they meet, and some panels of the weights.</summary>
-    private static void Slide(CpuDevice cpu, Pictures<V, T> source, PackedB<V> weights, float* bias, TapPlan<V> plan, Target target) =>
+    /// <param name="asks">Whether results are so many, of sums so short, that storing them waits for memory unless it is asked for.</param>
+    private static void Slide(CpuDevice cpu, Pictures<V, T> source, PackedB<V> weights, float* bias, TapPlan<V> plan, Target target, bool asks) =>
         cpu.For(plan.Slabs.Count * plan.Parts, task =>
         {
             var (index, part) = Math.DivRem(task, plan.Parts);
@@ -240,7 +246,7 @@ internal static unsafe class Convolution<V, T>
             var x = new Grid(at, next, source.Stride * pitch, (nint)source.Stride * source.C);
             var y = target.IsDirect ? target.Pixels(slab.Picture, slab.Row) : new Grid(sums, (nint)picture * target.K, (nint)cols * target.K, target.K);
             list.Add(plan, slab.Pictures, slab.Rows, x, y, pitch, source.C);
-            Tiles(list, plan, slab.Pictures, slab.Rows, pitch, source.R, source.S, source.C, weights, from, to, bias);
+            Tiles(list, plan, slab.Pictures, slab.Rows, pitch, source.R, source.S, source.C, weights, from, to, bias, asks);
             if (target.IsDirect) return;
             int j = from * PackedB<V>.Columns, columns = Math.Min(target.K, to * PackedB<V>.Columns) - j;
             for (var p = 0; p < slab.Pictures; p++)
@@ -248,7 +254,7 @@ internal static unsafe class Convolution<V, T>
         });
 
     private static void Tiles(
-        TileList<V> list, TapPlan<V> plan, int pictures, int rows, nint pitch, int taps, int s, int c, PackedB<V> weights, int from, int to, float* bias)
+        TileList<V> list, TapPlan<V> plan, int pictures, int rows, nint pitch, int taps, int s, int c, PackedB<V> weights, int from, int to, float* bias, bool asks)
     {
         var byRow = taps > 1 && (long)taps * s * c * PackedB<V>.Columns * sizeof(float) > PanelBytes;
         for (var p = from; p < to; p++)
@@ -268,7 +274,7 @@ internal static unsafe class Convolution<V, T>
                             int run = (col.Last - col.First) * c, width = weights.Width(p);
                             Tiles(
                                 list, tile, pixels, (first - row.First) * pitch, segments, pitch, run, panel + ((nint)first * s + col.First) * c * width,
-                                (s * c - run) * (nint)width, weights.Narrow(p), p * PackedB<V>.Columns, weights.Count(p), first > row.First && byRow, bias);
+                                (s * c - run) * (nint)width, weights.Narrow(p), p * PackedB<V>.Columns, weights.Count(p), first > row.First && byRow, bias, asks);
                         }
                         tile += TileList<V>.Count(pixels);
                     }
@@ -279,7 +285,7 @@ internal static unsafe class Convolution<V, T>
     /// <summary>One class of pixels against one panel.</summary>
     private static void Tiles(
         TileList<V> list, int tile, int pixels, nint offset, int segments, nint pitch, int run, float* panel, nint skip, bool narrow,
-        int j, int n, bool accumulate, float* bias)
+        int j, int n, bool accumulate, float* bias, bool asks)
     {
         var a = stackalloc float*[MicroKernels.MaxRows];
         bias = accumulate || bias == null ? null : bias + j;
@@ -292,6 +298,7 @@ internal static unsafe class Convolution<V, T>
                 x = a;
             }
             var (count, ldc) = (Math.Min(V.TileRows, pixels - i), list.Spacing(tile));
+            if (asks && ldc != 0) Ahead.Target(y[0] + j, ldc, count, n);
             if (ldc != 0) MicroKernels.Rows<V>(x, segments, pitch, run, panel, narrow, y[0] + j, ldc, count, n, accumulate, bias, skip);
             else MicroKernels.RowsScattered<V>(x, segments, pitch, run, panel, narrow, y, j, count, n, accumulate, bias, skip);
         }
@@ -324,7 +331,7 @@ internal static unsafe class Convolution<V, T>
         });
         var source = new Pictures<V, T>(dy, s.Ho, s.Wo, s.K, rows.First, cols.First, 1, rows.Count, cols.Count);
         var plan = new TapPlan<V>(s.N, new(rows.Outputs, rows.First, 1, rows.Count, s.Ho), new(cols.Outputs, cols.First, 1, cols.Count, s.Wo), s.K, weights.Panels);
-        Slide(cpu, source, weights, bias, plan, dx);
+        Slide(cpu, source, weights, bias, plan, dx, asks: false);
     }
 
     /// <summary>Where results go: pictures (h, w, k) of which every stride-th pixel is written, from one of the stride² phases on.</summary>
