@@ -60,16 +60,29 @@ public static partial class Ops
 /// <summary>The offsets of packed sequences: reading, checking, and finding a row's sequence.</summary>
 internal static unsafe class Packed
 {
+    private static readonly ConditionalWeakTable<Tensor, Reading> s_read = [];
+
+    /// <summary>Offsets that were checked in a step.</summary>
+    private sealed record Reading(WeakReference<Step> Step, int Rows, int[] At);
+
     /// <summary>The offsets on the host, checked: 0 first, never falling, <paramref name="rows"/> last.</summary>
+    /// <remarks>
+    /// To read a tensor of a GPU is to wait for all that was launched, and every layer of an encoder asks for the same offsets: there they
+    /// are read once a step. Kernels take them from the tensor itself, so this copy only checks.
+    /// </remarks>
     public static int[] Offsets(Tensor cuSeqlens, int rows, [CallerMemberName] string op = "")
     {
         Require.Type(cuSeqlens, DType.I32, op);
         Require.That(cuSeqlens.Shape.Rank == 1 && cuSeqlens.Count > 0, $"expected offsets (B+1,), got {cuSeqlens.Shape}", op);
+        var step = cuSeqlens.Device is CudaDevice ? cuSeqlens.Device.CurrentStep : null;
+        if (step != null && s_read.TryGetValue(cuSeqlens, out var known) && known.Step.TryGetTarget(out var then) && then == step && known.Rows == rows)
+            return known.At;
         var at = cuSeqlens.ToArray<int>();
         Require.That(at[0] == 0, $"the offsets start at {at[0]}; the first sequence starts at row 0", op);
         for (var b = 1; b < at.Length; b++)
             Require.That(at[b] >= at[b - 1], $"the offsets fall from {at[b - 1]} to {at[b]} at position {b}", op);
         Require.That(at[^1] == rows, $"the offsets end at {at[^1]}, but there are {rows} rows", op);
+        if (step != null) s_read.AddOrUpdate(cuSeqlens, new(new(step), rows, at));
         return at;
     }
 

@@ -42,6 +42,25 @@ public class ArgMaxTests
         Assert.Equal(Enumerable.Range(0, n), Ops.ArgMax(Ops.Cast(t, DType.BF16)).ToArray<int>());
     }
 
+    /// <summary>On a GPU rows of over 1,024 are a block's, and those of an odd length begin between 16-byte loads.</summary>
+    [Theory, OnEachDevice("5x1025", "3x4096", "2x30522")]
+    public void Finds_the_first_of_long_rows(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep();
+        var (rows, cols) = (shape[0], shape[1]);
+        var x = new float[rows * cols];
+        var expected = new int[rows];
+        for (var r = 0; r < rows; r++)
+        {
+            expected[r] = (int)((r + 0.5) * cols / rows);
+            for (var c = 0; c < cols; c++) x[r * cols + c] = c < expected[r] ? c % 7 - 7 : c == expected[r] || c % 3 == 0 ? 1 : 0;
+        }
+        var t = Tensor.From(d, x, new(shape));
+        Assert.Equal(expected, Ops.ArgMax(t).ToArray<int>());
+        Assert.Equal(expected, Ops.ArgMax(Ops.Cast(t, DType.BF16)).ToArray<int>());
+    }
+
     /// <summary>The traps: −∞ everywhere, and a NaN, which counts as the largest so that it cannot hide.</summary>
     [Theory, OnEachDevice("2", "16", "40")]
     public void Infinities_and_NaNs_have_a_place(string device, int[] size)

@@ -13,6 +13,32 @@ public class NormalizeTests
             Check.Op(d, t => Ops.L2Normalize(t[0]), v => Normalize(v[0], shape[^1]), [x]);
     }
 
+    /// <summary>On a GPU rows of over 1,024 are a block's. Their gradient against the written formula, and with a magnitude that overflows.</summary>
+    [Theory, OnEachDevice("2x1027", "3x2048")]
+    public void Long_rows_match(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep();
+        var (rows, cols) = (shape[0], shape[1]);
+        var input = Input.Normal(new(shape), 1);
+        var unit = Normalize(Array.ConvertAll(input.Values, v => (double)v), cols);
+        var large = Tensor.From(d, Array.ConvertAll(input.Values, v => v * 1e25f), new(shape));
+        Check.Close(unit, Ops.L2Normalize(large).ToArray(), 1e-6, "rows of 1e25");
+        var x = input.ToTensor(d);
+        var g = Values.Normal(rows * cols, 2);
+        var y = Ops.L2Normalize(x).Keep();
+        Ops.Sum(Ops.Multiply(y, Tensor.From(d, g, new(shape)))).Backward();
+        Check.Close(unit, y.ToArray(), 1e-6, "forward");
+        var expected = new double[rows * cols];
+        for (var r = 0; r < expected.Length; r += cols)
+        {
+            double dot = 0, squares = 0;
+            for (var c = r; c < r + cols; c++) (dot, squares) = (dot + unit[c] * g[c], squares + (double)input.Values[c] * input.Values[c]);
+            for (var c = r; c < r + cols; c++) expected[c] = (g[c] - unit[c] * dot) / Math.Sqrt(squares);
+        }
+        Check.Close(expected, x.Grad!.ToArray(), 1e-6, "gradient");
+    }
+
     /// <summary>A row of zeros has no direction: zeros out, no gradient, and no NaN for the rows beside it.</summary>
     [Theory, OnEachDevice("3", "20")]
     public void A_zero_row_is_safe(string device, int[] size)

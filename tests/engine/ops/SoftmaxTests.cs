@@ -42,6 +42,39 @@ public class SoftmaxTests
             Assert.True(Math.Abs(y[i] - expected[i]) <= expected[i] / 256, $"element {i} is {y[i]:R}, expected {expected[i]:R}");
     }
 
+    /// <summary>On a GPU rows of over 1,024 are a block's and those of over 8,192 are read again; the gradients against the written formulas.</summary>
+    [Theory, OnEachDevice("3x1500", "2x2048", "2x9001", "1x16384")]
+    public void Long_rows_match_with_their_gradients(string device, int[] shape)
+    {
+        using var d = Devices.Open(device);
+        var weights = Values.Normal(shape[0] * shape[1], 6);
+        foreach (var input in (Input[])[Input.Normal(new(shape), 1, 3), Input.Normal(new(shape), 1, 3).BF16])
+        {
+            using var step = d.BeginStep();
+            var (a, b) = (input.ToTensor(d), input.ToTensor(d));
+            var p = Softmax(Array.ConvertAll(Ops.Cast(a, DType.F32).ToArray(), v => (double)v), shape[1]);
+            var (y, log) = (Ops.Cast(Ops.Softmax(a), DType.F32).Keep(), Ops.Cast(Ops.LogSoftmax(b), DType.F32).Keep());
+            var bf16 = input.Type == DType.BF16;
+            var tolerance = bf16 ? Check.BF16Tolerance : 1e-5;
+            Check.Close(p, y.ToArray(), tolerance, "softmax");
+            Check.Close(Array.ConvertAll(p, Math.Log), log.ToArray(), tolerance, "log softmax");
+            var w = Ops.Cast(Ops.Cast(Tensor.From(d, weights, new(shape)), input.Type), DType.F32);
+            var g = Array.ConvertAll(w.ToArray(), v => (double)v);
+            Ops.Add(Ops.Sum(Ops.Multiply(y, w)), Ops.Sum(Ops.Multiply(log, w))).Backward();
+            var (da, db) = (new double[p.Length], new double[p.Length]);
+            for (var r = 0; r < p.Length; r += shape[1])
+            {
+                double dot = 0, sum = 0;
+                for (var c = r; c < r + shape[1]; c++) (dot, sum) = (dot + p[c] * g[c], sum + g[c]);
+                for (var c = r; c < r + shape[1]; c++) (da[c], db[c]) = (p[c] * (g[c] - dot), g[c] - p[c] * sum);
+            }
+            // Probabilities near 1/n: relative to the largest gradient, not to 1.
+            var largest = da.Max(Math.Abs);
+            Check.Close(Array.ConvertAll(da, v => v / largest), Array.ConvertAll(Ops.Cast(a.Grad!, DType.F32).ToArray(), v => (float)(v / largest)), 2 * tolerance, "softmax's gradient");
+            Check.Close(db, Ops.Cast(b.Grad!, DType.F32).ToArray(), 2 * tolerance, "log softmax's gradient");
+        }
+    }
+
     [Fact]
     public void Both_match_for_random_shapes_and_rows_sum_to_one()
     {
