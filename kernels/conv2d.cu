@@ -274,7 +274,7 @@ extern "C" __global__ void __launch_bounds__(256) conv2d_data(
 }
 
 // grid z: the part of the pixels that is summed into partial[z]
-extern "C" __global__ void __launch_bounds__(256) conv2d_weight(
+extern "C" __global__ void __launch_bounds__(256, 2) conv2d_weight(
     float* partial, const T* x, const T* dy, int pixels, int per_part, int h, int wd, int c, int r, int s, int k, int stride, int padding, int ho, int wo) {
     const int row = blockIdx.x * TILE, column = blockIdx.y * TILE, rows = r * s * c;
     const int from = blockIdx.z * per_part, end = min(pixels, from + per_part);

@@ -35,7 +35,18 @@ public static class Devices
 
     /// <summary>Test classes of pages that have CUDA code. A page that gets some adds its class here.</summary>
     private static readonly string[] s_onCuda =
-        ["LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests"];
+        ["LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests",
+            "Conv2dTests",
+            "BatchNormTests",
+            "AveragePoolTests",
+            "MaxPoolTests",
+            "UpsampleTests",
+            "ScaleChannelsTests",
+            "MeanPixelsTests",
+            "MaxPixelsTests",
+            "GrayTests",
+            "PictureLossTests",
+        ];
 
     /// <summary>
     /// The devices a theory runs on: CUDA too where all that its class tests has CUDA code. "cuda-exact" gives each tensor memory of its own,
