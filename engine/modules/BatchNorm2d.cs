@@ -49,9 +49,8 @@ public sealed class BatchNorm2d : Module
     /// <param name="statistics">The set of running statistics.</param>
     public Tensor Forward(Tensor x, bool relu = false, Tensor? residual = null, int statistics = 0)
     {
-        if (Training && statistics == 0) Ops.Increment(_tracked.Value);
         return Ops.BatchNorm(
             x, Weight.Value, Bias.Value, _means[statistics].Value, _variances[statistics].Value,
-            Training, updateRunning: true, _momentum, _eps, relu, residual);
+            Training, updateRunning: true, _momentum, _eps, relu, residual, statistics == 0 ? _tracked.Value : null);
     }
 }

@@ -17,7 +17,7 @@ public static partial class Ops
     {
         Require.Rank(x, 4, "pictures (N, H, W, C)");
         Require.That(k >= 1 && k <= x.Shape[1] && k <= x.Shape[2], $"expected a window between 1 and the picture's size {x.Shape}, got {k}");
-        return AveragePool(x, PoolWindows.Strided(x.Shape[1], k, k, 0), PoolWindows.Strided(x.Shape[2], k, k, 0), nameof(AvgPool2d));
+        return AveragePool(x, PoolAxis.Strided(x.Shape[1], k, k, 0), PoolAxis.Strided(x.Shape[2], k, k, 0), nameof(AvgPool2d));
     }
 
     /// <summary>Mean over bins ⌊i·H/outH⌋ .. ⌈(i+1)·H/outH⌉, PyTorch's rule: (N, H, W, C) → (N, outH, outW, C). F32 or BF16.</summary>
@@ -26,25 +26,33 @@ public static partial class Ops
     {
         Require.Rank(x, 4, "pictures (N, H, W, C)");
         Require.That(outH >= 1 && outW >= 1 && x.Shape[1] >= 1 && x.Shape[2] >= 1, $"expected extents of at least 1, got {x.Shape} to {outH}x{outW}");
-        return AveragePool(x, PoolWindows.Adaptive(x.Shape[1], outH), PoolWindows.Adaptive(x.Shape[2], outW), nameof(AdaptiveAvgPool2d));
+        return AveragePool(x, PoolAxis.Adaptive(x.Shape[1], outH), PoolAxis.Adaptive(x.Shape[2], outW), nameof(AdaptiveAvgPool2d));
     }
 
-    private static Tensor AveragePool(Tensor x, (int From, int To)[] rows, (int From, int To)[] columns, string op)
+    private static Tensor AveragePool(Tensor x, PoolAxis rows, PoolAxis columns, string op)
     {
-        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], rows.Length, columns.Length, x.Shape[3]), x.DType, op);
-        y.Device.Run(x.DType, cpu: new AvgPoolForward(y, x, rows, columns));
+        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], rows.Count, columns.Count, x.Shape[3]), x.DType, op);
+        y.Device.Run(x.DType, new AvgPoolForward(y, x, rows, columns));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x, op);
-            dx.Device.Run(x.DType, cpu: new AvgPoolBackward(dx, dy, rows, columns));
+            dx.Device.Run(x.DType, new AvgPoolBackward(dx, dy, rows, columns));
             return [dx];
         }, op: op);
     }
 }
 
-file readonly unsafe struct AvgPoolForward(Tensor y, Tensor x, (int From, int To)[] rows, (int From, int To)[] columns) : ICpuKernel
+file readonly unsafe struct AvgPoolForward(Tensor y, Tensor x, PoolAxis rows, PoolAxis columns) : IKernel
 {
     public Work Work => Work.On("avg_pool_forward", 1, x, y);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, x.Cols, y, x);
+        gpu.Launch(
+            "average_pool", "average_pool_forward", [("TYPE", type), ("PACK", pack)], PictureTiles.Rows(y, pack),
+            y, x, rows.Size, columns.Size, x.Cols, rows.Count, columns.Count, rows.K, rows.Stride, rows.Padding);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -52,7 +60,7 @@ file readonly unsafe struct AvgPoolForward(Tensor y, Tensor x, (int From, int To
     {
         T* py = y.At<T>(), px = x.At<T>();
         int h = x.Shape[1], w = x.Shape[2], c = x.Shape[3];
-        var (rs, cs) = (rows, columns);
+        var (rs, cs) = (rows.Windows, columns.Windows);
         cpu.ForRange((long)y.Shape[0] * rs.Length, PoolWindows.RowsPerTask(x, rs.Length), (from, to) =>
         {
             for (var r = from; r < to; r++)
@@ -94,9 +102,17 @@ file readonly unsafe struct AvgPoolForward(Tensor y, Tensor x, (int From, int To
     }
 }
 
-file readonly unsafe struct AvgPoolBackward(Tensor dx, Tensor dy, (int From, int To)[] rows, (int From, int To)[] columns) : ICpuKernel
+file readonly unsafe struct AvgPoolBackward(Tensor dx, Tensor dy, PoolAxis rows, PoolAxis columns) : IKernel
 {
     public Work Work => Work.On("avg_pool_backward", 1, dx, dy);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, dx.Cols, dx, dy);
+        gpu.Launch(
+            "average_pool", "average_pool_backward", [("TYPE", type), ("PACK", pack)], PictureTiles.Rows(dx, pack),
+            dx, dy, rows.Size, columns.Size, dx.Cols, rows.Count, columns.Count, rows.K, rows.Stride, rows.Padding);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -104,7 +120,7 @@ file readonly unsafe struct AvgPoolBackward(Tensor dx, Tensor dy, (int From, int
     {
         T* pdx = dx.At<T>(), pdy = dy.At<T>();
         int h = dx.Shape[1], w = dx.Shape[2], c = dx.Shape[3];
-        var (rs, cs) = (rows, columns);
+        var (rs, cs) = (rows.Windows, columns.Windows);
         var (rowsOf, columnsOf) = (PoolWindows.Holding(rs, h), PoolWindows.Holding(cs, w));
         cpu.ForRange((long)dx.Shape[0] * h, PoolWindows.RowsPerTask(dx, h), (from, to) =>
         {

@@ -25,42 +25,57 @@ public static partial class Ops
     /// <param name="eps">Added to the variance.</param>
     /// <param name="relu">Apply max(·, 0) last.</param>
     /// <param name="residual">Added before relu, the shape of x; null for none.</param>
+    /// <param name="batches">The number of batches so far, an I64 scalar on x's device, which training increases; null for none.</param>
     /// <exception cref="ArgumentException">A vector is not C long, the residual's shape differs, or training on fewer than two rows.</exception>
     public static Tensor BatchNorm(
         Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVar, bool training,
-        bool updateRunning = true, float momentum = 0.1f, float eps = 1e-5f, bool relu = false, Tensor? residual = null)
+        bool updateRunning = true, float momentum = 0.1f, float eps = 1e-5f, bool relu = false, Tensor? residual = null, Tensor? batches = null)
     {
         Require.LastDim(x, gamma, beta);
         Require.LastDim(x, runningMean, runningVar);
         if (residual != null) Require.SameShape(x, residual);
         Require.That(!training || x.Rows > 1, $"training needs two rows or more for a variance, got {x.Shape}");
         if (residual != null) Require.Type(residual, x.DType);
+        if (batches != null) Require.Type(batches, DType.I64);
         var y = Tensor.Like(x);
         var (mean, rstd) = (Tensor.Like(gamma), Tensor.Like(gamma));
         if (training)
-            x.Device.Run(x.DType, cpu: new BatchNormStatistics(mean, rstd, x, eps, updateRunning ? momentum : 0f, runningMean, runningVar));
+            x.Device.Run(x.DType, new BatchNormStatistics(mean, rstd, x, eps, updateRunning ? momentum : 0f, runningMean, runningVar, batches));
         else
-            x.Device.Run(x.DType, cpu: new BatchNormRunning(mean, rstd, runningMean, runningVar, eps));
-        x.Device.Run(x.DType, cpu: new BatchNormForward(y, x, mean, rstd, gamma, beta, relu, residual));
+            x.Device.Run(x.DType, new BatchNormRunning(mean, rstd, runningMean, runningVar, eps));
+        x.Device.Run(x.DType, new BatchNormForward(y, x, mean, rstd, gamma, beta, relu, residual));
         return Tape.Record(y, residual == null ? [x, gamma, beta] : [x, gamma, beta, residual], dy =>
         {
             var (dx, dgamma, dbeta) = (Tensor.Like(x), Tensor.Like(gamma), Tensor.Like(beta));
             var masked = relu && residual != null ? Tensor.Like(x) : null;
-            x.Device.Run(x.DType, cpu: new BatchNormBackward(dx, dgamma, dbeta, masked, dy, x, y, mean, rstd, gamma, beta, training, relu));
+            x.Device.Run(x.DType, new BatchNormBackward(dx, dgamma, dbeta, masked, dy, x, y, mean, rstd, gamma, beta, training, relu));
             return residual == null ? [dx, dgamma, dbeta] : [dx, dgamma, dbeta, masked ?? dy];
         }, [mean, rstd]);
     }
 }
 
 file readonly unsafe struct BatchNormStatistics(
-    Tensor mean, Tensor rstd, Tensor x, float eps, float momentum, Tensor runningMean, Tensor runningVar) : ICpuKernel
+    Tensor mean, Tensor rstd, Tensor x, float eps, float momentum, Tensor runningMean, Tensor runningVar, Tensor? batches) : IKernel
 {
     public Work Work => Work.On("batch_norm_statistics", 4, x);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var tiles = new ColumnTiles(type, x.Cols, x);
+        int rows = x.Rows, cols = x.Cols, perBlock = BatchNormLaunch.PerBlock(rows), blocks = Launch.Blocks(rows, perBlock);
+        using var partial = gpu.Scratch(2L * blocks * cols);
+        ReadOnlySpan<Define> constants = [("TYPE", type), ("PACK", tiles.Pack), ("LANES", tiles.Lanes), ("RELU", false), ("MASKED", false)];
+        gpu.Launch("batch_norm", "batch_norm_moments", constants, tiles.Over(blocks), partial, x, rows, cols, perBlock);
+        gpu.Launch(
+            "batch_norm", "batch_norm_merge", constants, BatchNormLaunch.Merge(cols),
+            mean, rstd, runningMean, runningVar, batches, partial, rows, cols, perBlock, eps, momentum);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
+        if (batches != null) ++*(long*)batches.Address;
         var fold = new ChannelFold(x.Rows, x.Cols);
         var px = x.At<T>();
         float* pm = mean.F32, pr = rstd.F32, rm = runningMean.F32, rv = runningVar.F32;
@@ -85,9 +100,13 @@ file readonly unsafe struct BatchNormStatistics(
 }
 
 /// <summary>Copies: another pass may update the running statistics before this one's backward.</summary>
-file readonly unsafe struct BatchNormRunning(Tensor mean, Tensor rstd, Tensor runningMean, Tensor runningVar, float eps) : ICpuKernel
+file readonly unsafe struct BatchNormRunning(Tensor mean, Tensor rstd, Tensor runningMean, Tensor runningVar, float eps) : IKernel
 {
     public Work Work => Work.On("batch_norm_running", 3, mean, rstd, runningMean, runningVar);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "batch_norm", "batch_norm_running", [("TYPE", type), ("PACK", 1), ("LANES", 32), ("RELU", false), ("MASKED", false)],
+        Launch.PerElement(mean.Count), mean, rstd, runningMean, runningVar, mean.Cols, eps);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -99,9 +118,17 @@ file readonly unsafe struct BatchNormRunning(Tensor mean, Tensor rstd, Tensor ru
 }
 
 file readonly unsafe struct BatchNormForward(
-    Tensor y, Tensor x, Tensor mean, Tensor rstd, Tensor gamma, Tensor beta, bool relu, Tensor? residual) : ICpuKernel
+    Tensor y, Tensor x, Tensor mean, Tensor rstd, Tensor gamma, Tensor beta, bool relu, Tensor? residual) : IKernel
 {
     public Work Work => Work.On("batch_norm_forward", residual == null ? 4 : 5, y, x, residual);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var tiles = new ColumnTiles(type, x.Cols, y, x, gamma, beta, residual);
+        gpu.Launch(
+            "batch_norm", "batch_norm_forward", [("TYPE", type), ("PACK", tiles.Pack), ("LANES", tiles.Lanes), ("RELU", relu), ("MASKED", false)],
+            tiles.OverRows(x.Rows), y, x, mean, rstd, gamma, beta, residual, x.Rows, x.Cols);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -124,9 +151,27 @@ file readonly unsafe struct BatchNormForward(
 
 file readonly unsafe struct BatchNormBackward(
     Tensor dx, Tensor dgamma, Tensor dbeta, Tensor? masked, Tensor dy, Tensor x, Tensor y,
-    Tensor mean, Tensor rstd, Tensor gamma, Tensor beta, bool training, bool relu) : ICpuKernel
+    Tensor mean, Tensor rstd, Tensor gamma, Tensor beta, bool training, bool relu) : IKernel
 {
     public Work Work => new("batch_norm_backward", dx.Bytes + dy.Bytes + x.Bytes + (masked == null ? 0 : y.Bytes + masked.Bytes), 11.0 * x.Count);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var tiles = new ColumnTiles(type, x.Cols, dx, masked, dy, x, y, gamma, beta);
+        int rows = x.Rows, cols = x.Cols, perBlock = BatchNormLaunch.PerBlock(rows), blocks = Launch.Blocks(rows, perBlock);
+        using var partial = gpu.Scratch(2L * blocks * cols);
+        using var slope = gpu.Scratch(2L * cols);
+        ReadOnlySpan<Define> constants = [("TYPE", type), ("PACK", tiles.Pack), ("LANES", tiles.Lanes), ("RELU", relu), ("MASKED", masked != null)];
+        gpu.Launch(
+            "batch_norm", "batch_norm_sums", constants, tiles.Over(blocks),
+            partial, masked, dy, x, y, mean, rstd, gamma, beta, rows, cols, perBlock);
+        gpu.Launch(
+            "batch_norm", "batch_norm_parameters", constants, BatchNormLaunch.Merge(cols),
+            dgamma, dbeta, slope, partial, rstd, gamma, rows, cols, blocks, training ? 1 : 0);
+        gpu.Launch(
+            "batch_norm", "batch_norm_backward", constants, tiles.OverRows(rows),
+            dx, masked ?? dy, x, mean, rstd, gamma, beta, slope, rows, cols);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -173,4 +218,15 @@ file readonly unsafe struct BatchNormBackward(
             else BatchNormKernels.Input<V, T>(to + start, pdy + start, px + start, affine, a, b, count, width);
         });
     }
+}
+
+/// <summary>What the launches of kernels/batch_norm.cu share.</summary>
+file static class BatchNormLaunch
+{
+    private const int MostBlocks = 1024; // of rows, whose sums one block adds
+
+    public static int PerBlock(int rows) => ColumnTiles.RowsPerBlock(rows, MostBlocks);
+
+    /// <summary>Eight warps for 32 channels.</summary>
+    public static Launch Merge(int cols) => Launch.Grid(Launch.Blocks(cols, 32)).Of(32, 8);
 }

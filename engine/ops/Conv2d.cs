@@ -5,7 +5,8 @@ namespace Plip.Engine;
 //   backward   dx = the transposed convolution of dy with w;  dw[r,s,c,k] = Σ_{n,i,j} x[…]·dy[n,i,j,k];  db = Σ dy
 //   transposed y = the data gradient of that convolution: (N,Hi,Wi,K) → (N,Ho,Wo,C), Ho = (Hi−1)·t − 2p + R + extra
 //   saved      x, w (no copies, no im2col)
-// Cost: 2·N·Ho·Wo·K·R·S·C flops each way; the CPU's loops are engine/devices/cpu/Convolution.cs.
+// Cost: 2·N·Ho·Wo·K·R·S·C flops each way; the CPU's loops are engine/devices/cpu/Convolution.cs. On a GPU 1×1 filters at stride 1 are
+// cuBLASLt's products, the rest is kernels/conv2d.cu.
 public static partial class Ops
 {
     /// <summary>2-D convolution. x (N, H, W, C), weight (R, S, C, K), bias (K) or null; result (N, Ho, Wo, K),
@@ -22,19 +23,19 @@ public static partial class Ops
         var s = new ConvShape(x.Shape[0], x.Shape[1], x.Shape[2], x.Cols, r, q, k, stride, padding, ho / stride + 1, wo / stride + 1);
         Require.That(bias == null || bias.Count == k, $"expected a bias of {k}, got {bias?.Shape}");
         var y = Tensor.Empty(x.Device, new Shape(s.N, s.Ho, s.Wo, k), x.DType);
-        y.Device.Run(x.DType, cpu: new ConvForward(y, x, weight, bias, s, "conv2d"));
+        y.Device.Run(x.DType, new ConvForward(y, x, weight, bias, s, "conv2d"));
         return Tape.Record(y, bias == null ? [x, weight] : [x, weight, bias], dy =>
         {
             Tensor? dx = null, dw = null;
             if (x.NeedsGrad)
             {
                 dx = Tensor.Like(x);
-                x.Device.Run(x.DType, cpu: new ConvDataGradient(dx, dy, weight, null, s, "conv2d_data_gradient"));
+                x.Device.Run(x.DType, new ConvDataGradient(dx, dy, weight, null, s, "conv2d_data_gradient"));
             }
             if (weight.NeedsGrad)
             {
                 dw = Tensor.Empty(weight.Device, weight.Shape); // F32, however the weights are stored
-                x.Device.Run(x.DType, cpu: new ConvWeightGradient(dw, x, dy, s, "conv2d_weight_gradient"));
+                x.Device.Run(x.DType, new ConvWeightGradient(dw, x, dy, s, "conv2d_weight_gradient"));
             }
             return bias == null ? [dx, dw] : [dx, dw, bias.NeedsGrad ? SumRows(dy) : null];
         });
@@ -56,28 +57,34 @@ public static partial class Ops
         // The convolution whose data gradient this is: it maps the result's shape to x's.
         var s = new ConvShape(x.Shape[0], ho, wo, c, r, q, x.Cols, stride, padding, x.Shape[1], x.Shape[2]);
         var y = Tensor.Empty(x.Device, new Shape(s.N, ho, wo, c), x.DType);
-        y.Device.Run(x.DType, cpu: new ConvDataGradient(y, x, weight, bias, s, "conv_transpose2d"));
+        y.Device.Run(x.DType, new ConvDataGradient(y, x, weight, bias, s, "conv_transpose2d"));
         return Tape.Record(y, bias == null ? [x, weight] : [x, weight, bias], dy =>
         {
             Tensor? dx = null, dw = null;
             if (x.NeedsGrad)
             {
                 dx = Tensor.Like(x);
-                x.Device.Run(x.DType, cpu: new ConvForward(dx, dy, weight, null, s, "conv_transpose2d_data_gradient"));
+                x.Device.Run(x.DType, new ConvForward(dx, dy, weight, null, s, "conv_transpose2d_data_gradient"));
             }
             if (weight.NeedsGrad)
             {
                 dw = Tensor.Empty(weight.Device, weight.Shape); // F32, however the weights are stored
-                x.Device.Run(x.DType, cpu: new ConvWeightGradient(dw, dy, x, s, "conv_transpose2d_weight_gradient"));
+                x.Device.Run(x.DType, new ConvWeightGradient(dw, dy, x, s, "conv_transpose2d_weight_gradient"));
             }
             return bias == null ? [dx, dw] : [dx, dw, bias.NeedsGrad ? SumRows(dy) : null];
         });
     }
 }
 
-file readonly unsafe struct ConvForward(Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, string name) : ICpuKernel
+file readonly unsafe struct ConvForward(Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, string name) : IKernel
 {
     public Work Work => new(name, y.Bytes + x.Bytes + w.Bytes, s.Flops);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        if (s.IsPointwise) CudaConvolution.Product(gpu, type, y, x, w, false, bias, s.Pixels, s.K, s.C);
+        else CudaConvolution.Forward(gpu, type, y, x, w, bias, s);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -85,9 +92,15 @@ file readonly unsafe struct ConvForward(Tensor y, Tensor x, Tensor w, Tensor? bi
         Convolution.Forward<V, T>(cpu, x.At<T>(), s, w.At<T>(), bias == null ? null : bias.F32, y.At<T>());
 }
 
-file readonly unsafe struct ConvDataGradient(Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s, string name) : ICpuKernel
+file readonly unsafe struct ConvDataGradient(Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s, string name) : IKernel
 {
     public Work Work => new(name, dx.Bytes + dy.Bytes + w.Bytes, s.Flops);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        if (s.IsPointwise) CudaConvolution.Product(gpu, type, dx, dy, w, true, bias, s.Pixels, s.C, s.K);
+        else CudaConvolution.DataGradient(gpu, type, dx, dy, w, bias, s);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -95,9 +108,15 @@ file readonly unsafe struct ConvDataGradient(Tensor dx, Tensor dy, Tensor w, Ten
         Convolution.DataGradient<V, T>(cpu, dy.At<T>(), s, w.At<T>(), bias == null ? null : bias.F32, dx.At<T>());
 }
 
-file readonly unsafe struct ConvWeightGradient(Tensor dw, Tensor x, Tensor dy, ConvShape s, string name) : ICpuKernel
+file readonly unsafe struct ConvWeightGradient(Tensor dw, Tensor x, Tensor dy, ConvShape s, string name) : IKernel
 {
     public Work Work => new(name, dw.Bytes + x.Bytes + dy.Bytes, s.Flops);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        if (s.IsPointwise && s.Pixels > 0) gpu.Gemm.Run(dw, x, dy, true, false, s.C, s.K, s.Pixels);
+        else CudaConvolution.WeightGradient(gpu, type, dw, x, dy, s);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

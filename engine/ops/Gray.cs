@@ -18,7 +18,7 @@ public static partial class Ops
         Require.That(std[0] > 0 && std[1] > 0 && std[2] > 0, $"expected positive deviations, got {std[0]}, {std[1]}, {std[2]}");
         var mix = new GrayMix(mean.ToArray(), std.ToArray());
         var y = Tensor.Like(x);
-        y.Device.Run(x.DType, cpu: new GrayKernel(y, x, mix));
+        y.Device.Run(x.DType, new GrayKernel(y, x, mix));
         return Tape.RecordWithoutGradient(y, [x]);
     }
 }
@@ -49,9 +49,13 @@ file sealed class GrayMix
     public float[] Shift { get; } = new float[3];
 }
 
-file readonly unsafe struct GrayKernel(Tensor y, Tensor x, GrayMix mix) : ICpuKernel
+file readonly unsafe struct GrayKernel(Tensor y, Tensor x, GrayMix mix) : IKernel
 {
     public Work Work => Work.On("gray", 4, y, x);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "gray", "gray", [("TYPE", type)], Launch.PerElement(x.Rows), y, x, (long)x.Rows, mix.In[0], mix.In[1], mix.In[2],
+        mix.Scale[0], mix.Scale[1], mix.Scale[2], mix.Shift[0], mix.Shift[1], mix.Shift[2]);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

@@ -18,19 +18,27 @@ public static partial class Ops
         Require.That(x.Shape[1] * x.Shape[2] <= 1 << 24, $"an F32 counts no further than 2^24 pixels, got pictures {x.Shape}");
         var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], x.Cols), x.DType);
         var at = Tensor.Empty(x.Device, y.Shape);
-        y.Device.Run(x.DType, cpu: new MaxPixelsForward(y, at, x));
+        y.Device.Run(x.DType, new MaxPixelsForward(y, at, x));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(x.DType, cpu: new MaxPixelsBackward(dx, dy, at));
+            dx.Device.Run(x.DType, new MaxPixelsBackward(dx, dy, at));
             return [dx];
         }, [at]);
     }
 }
 
-file readonly unsafe struct MaxPixelsForward(Tensor y, Tensor at, Tensor x) : ICpuKernel
+file readonly unsafe struct MaxPixelsForward(Tensor y, Tensor at, Tensor x) : IKernel
 {
     public Work Work => Work.On("max_pixels_forward", 1, x, y, at);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var tiles = new ColumnTiles(type, x.Cols, y, x);
+        gpu.Launch(
+            "max_pixels", "max_pixels_forward", [("TYPE", type), ("PACK", tiles.Pack), ("LANES", tiles.Lanes)],
+            tiles.Over(x.Shape[0]), y, at, x, x.Shape[1] * x.Shape[2], x.Cols);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -69,9 +77,17 @@ file readonly unsafe struct MaxPixelsForward(Tensor y, Tensor at, Tensor x) : IC
     }
 }
 
-file readonly unsafe struct MaxPixelsBackward(Tensor dx, Tensor dy, Tensor at) : ICpuKernel
+file readonly unsafe struct MaxPixelsBackward(Tensor dx, Tensor dy, Tensor at) : IKernel
 {
     public Work Work => Work.On("max_pixels_backward", 1, dx, dy, at);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var (pictures, tiles) = (new PictureTiles(dx), new ColumnTiles(type, dx.Cols, dx, dy));
+        gpu.Launch(
+            "max_pixels", "max_pixels_backward", [("TYPE", type), ("PACK", tiles.Pack), ("LANES", tiles.Lanes)],
+            tiles.Over(pictures.All), dx, dy, at, pictures.Pixels, dx.Cols, pictures.Blocks, pictures.PerBlock);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

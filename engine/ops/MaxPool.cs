@@ -25,25 +25,33 @@ public static partial class Ops
         if (stride == 0) stride = k;
         Require.That(k >= 1 && stride >= 1 && padding >= 0 && 2 * padding <= k, $"expected k ≥ 1, stride ≥ 1 and 0 ≤ padding ≤ k/2, got {k}, {stride}, {padding}");
         Require.That(x.Shape[1] + 2 * padding >= k && x.Shape[2] + 2 * padding >= k, $"a window of {k} does not fit {x.Shape} padded by {padding}");
-        return MaximumPool(x, PoolWindows.Strided(x.Shape[1], k, stride, padding), PoolWindows.Strided(x.Shape[2], k, stride, padding), nameof(MaxPool2d));
+        return MaximumPool(x, PoolAxis.Strided(x.Shape[1], k, stride, padding), PoolAxis.Strided(x.Shape[2], k, stride, padding), nameof(MaxPool2d));
     }
 
-    private static Tensor MaximumPool(Tensor x, (int From, int To)[] rows, (int From, int To)[] columns, string op)
+    private static Tensor MaximumPool(Tensor x, PoolAxis rows, PoolAxis columns, string op)
     {
-        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], rows.Length, columns.Length, x.Shape[3]), x.DType, op);
-        y.Device.Run(x.DType, cpu: new MaxPoolForward(y, x, rows, columns));
+        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], rows.Count, columns.Count, x.Shape[3]), x.DType, op);
+        y.Device.Run(x.DType, new MaxPoolForward(y, x, rows, columns));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x, op);
-            dx.Device.Run(x.DType, cpu: new MaxPoolBackward(dx, dy, x, rows, columns));
+            dx.Device.Run(x.DType, new MaxPoolBackward(dx, dy, x, rows, columns));
             return [dx];
         }, op: op);
     }
 }
 
-file readonly unsafe struct MaxPoolForward(Tensor y, Tensor x, (int From, int To)[] rows, (int From, int To)[] columns) : ICpuKernel
+file readonly unsafe struct MaxPoolForward(Tensor y, Tensor x, PoolAxis rows, PoolAxis columns) : IKernel
 {
     public Work Work => Work.On("max_pool_forward", 1, x, y);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, x.Cols, y, x);
+        gpu.Launch(
+            "max_pool", "max_pool_forward", [("TYPE", type), ("PACK", pack)], PictureTiles.Rows(y, pack),
+            y, x, rows.Size, columns.Size, x.Cols, rows.Count, columns.Count, rows.K, rows.Stride, rows.Padding);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -51,7 +59,7 @@ file readonly unsafe struct MaxPoolForward(Tensor y, Tensor x, (int From, int To
     {
         T* py = y.At<T>(), px = x.At<T>();
         int h = x.Shape[1], w = x.Shape[2], c = x.Shape[3];
-        var (rs, cs) = (rows, columns);
+        var (rs, cs) = (rows.Windows, columns.Windows);
         cpu.ForRange((long)y.Shape[0] * rs.Length, PoolWindows.RowsPerTask(x, rs.Length), (from, to) =>
         {
             for (var r = from; r < to; r++)
@@ -84,9 +92,22 @@ file readonly unsafe struct MaxPoolForward(Tensor y, Tensor x, (int From, int To
 }
 
 file readonly unsafe struct MaxPoolBackward(
-    Tensor dx, Tensor dy, Tensor x, (int From, int To)[] rows, (int From, int To)[] columns) : ICpuKernel
+    Tensor dx, Tensor dy, Tensor x, PoolAxis rows, PoolAxis columns) : IKernel
 {
     public Work Work => Work.On("max_pool_backward", 1, dx, dy, x);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, dx.Cols, dx, dy, x);
+        ReadOnlySpan<Define> constants = [("TYPE", type), ("PACK", pack)];
+        using var at = gpu.Scratch(dy.Count);
+        gpu.Launch(
+            "max_pool", "max_pool_places", constants, PictureTiles.Rows(dy, pack),
+            at, x, rows.Size, columns.Size, x.Cols, rows.Count, columns.Count, rows.K, rows.Stride, rows.Padding);
+        gpu.Launch(
+            "max_pool", "max_pool_backward", constants, PictureTiles.Rows(dx, pack),
+            dx, dy, at, rows.Size, columns.Size, x.Cols, rows.Count, columns.Count, rows.K, rows.Stride, rows.Padding);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -94,7 +115,7 @@ file readonly unsafe struct MaxPoolBackward(
     {
         T* pdx = dx.At<T>(), pdy = dy.At<T>(), px = x.At<T>();
         int h = x.Shape[1], w = x.Shape[2], c = x.Shape[3];
-        var (rs, cs) = (rows, columns);
+        var (rs, cs) = (rows.Windows, columns.Windows);
         if (PoolWindows.Disjoint(rs) && PoolWindows.Disjoint(cs))
         {
             var to = Target<T>.Of(dx, c);

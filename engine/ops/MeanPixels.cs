@@ -18,19 +18,31 @@ public static partial class Ops
         var pixels = x.Shape[1] * x.Shape[2];
         Require.That(pixels > 0, $"pictures {x.Shape} have no pixels");
         var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], x.Cols), x.DType);
-        y.Device.Run(x.DType, cpu: new MeanPixelsForward(y, x));
+        y.Device.Run(x.DType, new MeanPixelsForward(y, x));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(x.DType, cpu: new MeanPixelsBackward(dx, dy));
+            dx.Device.Run(x.DType, new MeanPixelsBackward(dx, dy));
             return [dx];
         });
     }
 }
 
-file readonly unsafe struct MeanPixelsForward(Tensor y, Tensor x) : ICpuKernel
+file readonly unsafe struct MeanPixelsForward(Tensor y, Tensor x) : IKernel
 {
     public Work Work => Work.On("mean_pixels_forward", 1, x, y);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var (pictures, tiles) = (new PictureTiles(x), new ColumnTiles(type, x.Cols, y, x));
+        var scale = 1f / pictures.Pixels;
+        using var partial = PixelSums.Partial(gpu, pictures, x.Cols);
+        gpu.Launch(
+            "mean_pixels", "mean_pixels_forward", [("TYPE", type), ("PACK", tiles.Pack), ("LANES", tiles.Lanes)],
+            tiles.Over(pictures.All), y, PixelSums.OrNull(partial, pictures), x,
+            pictures.Pixels, x.Cols, pictures.Blocks, pictures.PerBlock, scale);
+        PixelSums.Total(gpu, type, y, partial, pictures, scale);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -51,9 +63,17 @@ file readonly unsafe struct MeanPixelsForward(Tensor y, Tensor x) : ICpuKernel
     }
 }
 
-file readonly unsafe struct MeanPixelsBackward(Tensor dx, Tensor dy) : ICpuKernel
+file readonly unsafe struct MeanPixelsBackward(Tensor dx, Tensor dy) : IKernel
 {
     public Work Work => Work.On("mean_pixels_backward", 1, dx, dy);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var (pictures, tiles) = (new PictureTiles(dx), new ColumnTiles(type, dx.Cols, dx, dy));
+        gpu.Launch(
+            "mean_pixels", "mean_pixels_backward", [("TYPE", type), ("PACK", tiles.Pack), ("LANES", tiles.Lanes)],
+            tiles.Over(pictures.All), dx, dy, pictures.Pixels, dx.Cols, pictures.Blocks, pictures.PerBlock, 1f / pictures.Pixels);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

@@ -39,11 +39,11 @@ public static partial class Ops
     /// <param name="reduction">Norm by picture, or squares.</param>
     /// <exception cref="ArgumentException">Shapes or types differ or there are no elements.</exception>
     public static Tensor EuclideanLoss(Tensor pred, Tensor target, EuclideanReduction reduction = EuclideanReduction.PerImageNorm) =>
-        PictureLoss(pred, target, nameof(EuclideanLoss), false, (sum, n, p) => reduction switch
+        PictureLoss(pred, target, nameof(EuclideanLoss), false, (n, p) => reduction switch
         {
-            EuclideanReduction.PerImageNorm => (Math.Sqrt(sum) / n, sum > 0 ? 1 / (n * Math.Sqrt(sum)) : 0),
-            EuclideanReduction.MeanSquare => (sum / (n * p), 2 / (n * p)),
-            _ => (sum / n, 2 / n),
+            EuclideanReduction.PerImageNorm => new(true, 1 / n, 1 / n),
+            EuclideanReduction.MeanSquare => new(false, 1 / (n * p), 2 / (n * p)),
+            _ => new(false, 1 / n, 2 / n),
         });
 
     /// <summary>Manhattan distance between pictures, an F32 scalar. Both pictures F32 or both BF16.</summary>
@@ -52,38 +52,49 @@ public static partial class Ops
     /// <param name="reduction">Sum by picture, or mean.</param>
     /// <exception cref="ArgumentException">Shapes or types differ or there are no elements.</exception>
     public static Tensor ManhattanLoss(Tensor pred, Tensor target, ManhattanReduction reduction = ManhattanReduction.PerImage) =>
-        PictureLoss(pred, target, nameof(ManhattanLoss), true, (sum, n, p) =>
+        PictureLoss(pred, target, nameof(ManhattanLoss), true, (n, p) =>
         {
             var weight = reduction == ManhattanReduction.PerImage ? 1 / n : 1 / (n * p);
-            return (sum * weight, weight);
+            return new(false, weight, weight);
         });
 
-    // reduce: from a picture's Σe² or Σ|e|, N and P to its share of the loss and the factor of e or sign(e) in the gradient.
+    // reduce: from N and P to what a picture's Σe² or Σ|e| is worth.
     private static Tensor PictureLoss(
-        Tensor pred, Tensor target, string op, bool absolute, Func<double, double, double, (double Loss, double Factor)> reduce)
+        Tensor pred, Tensor target, string op, bool absolute, Func<double, double, PictureReduction> reduce)
     {
         Require.SameShape(pred, target, op);
         Require.Type(target, pred.DType, op);
         Require.That(pred.Shape.Rank > 0 && pred.Count > 0, $"expected pictures (N, ...), got {pred.Shape}", op);
         var y = Tensor.Empty(pred.Device, new Shape(), madeBy: op);
         var factors = Tensor.Empty(pred.Device, new Shape(pred.Shape[0]), madeBy: op);
-        y.Device.Run(pred.DType, cpu: new PictureLossForward(y, factors, pred, target, absolute, reduce));
+        y.Device.Run(pred.DType, new PictureLossForward(y, factors, pred, target, absolute, reduce(pred.Shape[0], pred.Count / pred.Shape[0])));
         return Tape.Record(y, [pred, target], dy =>
         {
             var dp = pred.NeedsGrad ? Tensor.Like(pred, op) : null;
             var dt = target.NeedsGrad ? Tensor.Like(target, op) : null;
-            if (dp != null) dp.Device.Run(dp.DType, cpu: new PictureLossBackward(dp, dy, factors, pred, target, absolute));
-            if (dt != null) dt.Device.Run(dt.DType, cpu: new PictureLossBackward(dt, dy, factors, target, pred, absolute));
+            if (dp != null) dp.Device.Run(dp.DType, new PictureLossBackward(dp, dy, factors, pred, target, absolute));
+            if (dt != null) dt.Device.Run(dt.DType, new PictureLossBackward(dt, dy, factors, target, pred, absolute));
             return [dp, dt];
         }, [factors], op);
     }
 }
 
 file readonly unsafe struct PictureLossForward(
-    Tensor y, Tensor factors, Tensor pred, Tensor target, bool absolute,
-    Func<double, double, double, (double Loss, double Factor)> reduce) : ICpuKernel
+    Tensor y, Tensor factors, Tensor pred, Tensor target, bool absolute, PictureReduction reduction) : IKernel
 {
     public Work Work => Work.On("picture_loss_forward", 3, pred, target);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        int n = pred.Shape[0], blocks = PictureBlocks.PerLaunch(pred);
+        var (size, pack) = (pred.Count / n, PictureBlocks.Packed(type, pred, target));
+        ReadOnlySpan<Define> constants = [("TYPE", type), ("PACK", pack), ("ABSOLUTE", absolute)];
+        using var partial = gpu.Scratch((long)n * blocks);
+        gpu.Launch("picture_loss", "picture_loss_sums", constants, Launch.Grid((long)n * blocks).Of(256), partial, pred, target, size, blocks);
+        gpu.Launch(
+            "picture_loss", "picture_loss_total", constants, Launch.Grid(1).Of(256),
+            y, factors, partial, n, blocks, reduction.Norm ? 1 : 0, (float)reduction.Share, (float)reduction.Factor);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -107,7 +118,7 @@ file readonly unsafe struct PictureLossForward(
         {
             double sum = 0;
             for (var k = 0; k < blocks; k++) sum += partial[(long)i * blocks + k];
-            var (share, factor) = reduce(sum, n, size);
+            var (share, factor) = reduction.Of(sum);
             loss += share;
             f[i] = (float)factor;
         }
@@ -133,9 +144,18 @@ file readonly unsafe struct PictureLossForward(
 
 /// <summary>The gradient of the first of two pictures.</summary>
 file readonly unsafe struct PictureLossBackward(
-    Tensor da, Tensor dy, Tensor factors, Tensor first, Tensor second, bool absolute) : ICpuKernel
+    Tensor da, Tensor dy, Tensor factors, Tensor first, Tensor second, bool absolute) : IKernel
 {
     public Work Work => Work.On("picture_loss_backward", 2, da, first, second);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        int n = da.Shape[0], blocks = PictureBlocks.PerLaunch(da);
+        var pack = PictureBlocks.Packed(type, first, second, da);
+        gpu.Launch(
+            "picture_loss", "picture_loss_backward", [("TYPE", type), ("PACK", pack), ("ABSOLUTE", absolute)],
+            Launch.Grid((long)n * blocks).Of(256), da, first, second, dy, factors, da.Count / n, blocks);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -170,8 +190,22 @@ file readonly unsafe struct PictureLossBackward(
     }
 }
 
+/// <summary>What a picture's sum s is worth: the share s·Share of the loss and the factor Factor of e or sign(e); with a norm √s·Share and Factor/√s.</summary>
+internal readonly record struct PictureReduction(bool Norm, double Share, double Factor)
+{
+    public (double Loss, double Factor) Of(double sum) =>
+        !Norm ? (sum * Share, Factor) : (Math.Sqrt(sum) * Share, sum > 0 ? Factor / Math.Sqrt(sum) : 0);
+}
+
 file static class PictureBlocks
 {
+    /// <summary>Blocks of a picture on a GPU, as in the kernel.</summary>
+    public static int PerLaunch(Tensor x) => Launch.Blocks(x.Count / x.Shape[0], 8192);
+
+    /// <summary>Pictures are walked in packs where each begins at a multiple of 16 bytes.</summary>
+    public static int Packed(DType type, Tensor a, Tensor b, Tensor? c = null) =>
+        a.Count / a.Shape[0] % (16 / type.Size()) == 0 ? Pack.Of(type, a, b, c) : 1;
+
     public static int PerPicture(Tensor x) => checked((int)((x.Count / x.Shape[0] + CpuDevice.Grain - 1) / CpuDevice.Grain));
 
     /// <summary>First element and length of block k.</summary>

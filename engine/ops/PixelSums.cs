@@ -62,6 +62,24 @@ internal static unsafe class PixelSums
         });
     }
 
+    /// <summary>A GPU's memory for a row of C sums for each block; none where a picture is one block, whose sum is the whole.</summary>
+    public static CudaScratch Partial(CudaDevice gpu, PictureTiles tiles, int cols) => gpu.Scratch(tiles.Blocks > 1 ? tiles.All * cols : 0);
+
+    /// <summary>What a kernel is handed of it: null tells it to write the sum itself.</summary>
+    public static KernelArgument OrNull(CudaScratch partial, PictureTiles tiles)
+    {
+        KernelArgument argument = (Tensor?)null;
+        if (tiles.Blocks > 1) argument = partial;
+        return argument;
+    }
+
+    /// <summary>y (N, C) = scale·Σ over each picture's blocks, in order; nothing where there was one.</summary>
+    public static void Total(CudaDevice gpu, DType type, Tensor y, CudaScratch partial, PictureTiles tiles, float scale)
+    {
+        if (tiles.Blocks > 1)
+            gpu.Launch("pixel_sums", "pixel_totals", [("TYPE", type)], Launch.PerElement(y.Count), y, partial, y.Count, y.Cols, tiles.Blocks, scale);
+    }
+
     private readonly struct Scaled<T>(T* y, float* x, float scale) : ILoop where T : unmanaged, IElement<T>
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

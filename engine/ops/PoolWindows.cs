@@ -1,5 +1,18 @@
 namespace Plip.Engine;
 
+/// <summary>
+/// How windows lie along one axis: k wide and a stride apart with padding, or, with k = 0, PyTorch's adaptive bins. Kernels work each window
+/// out (kernels/common/windows.cuh), the CPU's loops take the list.
+/// </summary>
+internal readonly record struct PoolAxis(int Size, int Count, int K, int Stride, int Padding)
+{
+    public static PoolAxis Strided(int size, int k, int stride, int padding) => new(size, (size + 2 * padding - k) / stride + 1, k, stride, padding);
+
+    public static PoolAxis Adaptive(int size, int bins) => new(size, bins, 0, 1, 0);
+
+    public (int From, int To)[] Windows => K == 0 ? PoolWindows.Adaptive(Size, Count) : PoolWindows.Strided(Size, K, Stride, Padding);
+}
+
 /// <summary>The windows of a pooling along one axis: first position and one past the last.</summary>
 internal static class PoolWindows
 {

@@ -19,25 +19,33 @@ public static partial class Ops
         Require.That(s.Shape == expected, $"expected factors {expected} for pictures {x.Shape}, got {s.Shape}");
         Require.Type(s, x.DType);
         var y = Tensor.Like(x);
-        y.Device.Run(x.DType, cpu: new ScaleChannelsForward(y, x, s));
+        y.Device.Run(x.DType, new ScaleChannelsForward(y, x, s));
         return Tape.Record(y, [x, s], dy =>
         {
             var dx = x.NeedsGrad ? Tensor.Like(x) : null;
             if (!s.NeedsGrad)
             {
-                dx!.Device.Run(x.DType, cpu: new ScaleChannelsForward(dx, dy, s));
+                dx!.Device.Run(x.DType, new ScaleChannelsForward(dx, dy, s));
                 return [dx, null];
             }
             var ds = Tensor.Like(s);
-            ds.Device.Run(x.DType, cpu: new ScaleChannelsBackward(dx, ds, dy, x, s));
+            ds.Device.Run(x.DType, new ScaleChannelsBackward(dx, ds, dy, x, s));
             return [dx, ds];
         });
     }
 }
 
-file readonly unsafe struct ScaleChannelsForward(Tensor y, Tensor x, Tensor s) : ICpuKernel
+file readonly unsafe struct ScaleChannelsForward(Tensor y, Tensor x, Tensor s) : IKernel
 {
     public Work Work => Work.On("scale_channels_forward", 1, y, x, s);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var (pictures, tiles) = (new PictureTiles(x), new ColumnTiles(type, x.Cols, y, x, s));
+        gpu.Launch(
+            "scale_channels", "scale_channels_forward", [("TYPE", type), ("PACK", tiles.Pack), ("LANES", tiles.Lanes)],
+            tiles.Over(pictures.All), y, x, s, pictures.Pixels, x.Cols, pictures.Blocks, pictures.PerBlock);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -66,9 +74,20 @@ file readonly unsafe struct ScaleChannelsForward(Tensor y, Tensor x, Tensor s) :
     }
 }
 
-file readonly unsafe struct ScaleChannelsBackward(Tensor? dx, Tensor ds, Tensor dy, Tensor x, Tensor s) : ICpuKernel
+file readonly unsafe struct ScaleChannelsBackward(Tensor? dx, Tensor ds, Tensor dy, Tensor x, Tensor s) : IKernel
 {
     public Work Work => Work.On("scale_channels_backward", 3, dy, x, dx);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var (pictures, tiles) = (new PictureTiles(x), new ColumnTiles(type, x.Cols, dx, ds, dy, x, s));
+        using var partial = PixelSums.Partial(gpu, pictures, x.Cols);
+        gpu.Launch(
+            "scale_channels", "scale_channels_backward", [("TYPE", type), ("PACK", tiles.Pack), ("LANES", tiles.Lanes)],
+            tiles.Over(pictures.All), dx, ds, PixelSums.OrNull(partial, pictures), dy, x, s,
+            pictures.Pixels, x.Cols, pictures.Blocks, pictures.PerBlock);
+        PixelSums.Total(gpu, type, ds, partial, pictures, 1f);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

@@ -16,7 +16,7 @@ public static partial class Ops
     {
         Require.Rank(x, 4, "pictures (N, H, W, C)");
         Require.That(factor >= 1, $"expected a factor of at least 1, got {factor}");
-        return Upsample(x, UpsampleAxis.Nearest(x.Shape[1], factor), UpsampleAxis.Nearest(x.Shape[2], factor), nameof(UpsampleNearest2d));
+        return Upsample(x, checked(x.Shape[1] * factor), checked(x.Shape[2] * factor), true, nameof(UpsampleNearest2d));
     }
 
     /// <summary>Bilinear interpolation by PyTorch's rule for align_corners=false: (N, H, W, C) → (N, outH, outW, C). F32 or BF16.</summary>
@@ -26,17 +26,17 @@ public static partial class Ops
     {
         Require.Rank(x, 4, "pictures (N, H, W, C)");
         Require.That(outH >= 1 && outW >= 1 && x.Shape[1] >= 1 && x.Shape[2] >= 1, $"expected extents of at least 1, got {x.Shape} to {outH}x{outW}");
-        return Upsample(x, UpsampleAxis.Bilinear(x.Shape[1], outH), UpsampleAxis.Bilinear(x.Shape[2], outW), nameof(UpsampleBilinear2d));
+        return Upsample(x, outH, outW, false, nameof(UpsampleBilinear2d));
     }
 
-    private static Tensor Upsample(Tensor x, UpsampleAxis rows, UpsampleAxis columns, string op)
+    private static Tensor Upsample(Tensor x, int outH, int outW, bool nearest, string op)
     {
-        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], rows.Taps.Count, columns.Taps.Count, x.Shape[3]), x.DType, op);
-        y.Device.Run(x.DType, cpu: new UpsampleKernel("upsample_forward", y, x, rows.Taps, columns.Taps));
+        var y = Tensor.Empty(x.Device, new Shape(x.Shape[0], outH, outW, x.Shape[3]), x.DType, op);
+        y.Device.Run(x.DType, new UpsampleKernel("upsample_forward", y, x, nearest, false));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x, op);
-            dx.Device.Run(x.DType, cpu: new UpsampleKernel("upsample_backward", dx, dy, rows.Turned, columns.Turned));
+            dx.Device.Run(x.DType, new UpsampleKernel("upsample_backward", dx, dy, nearest, true));
             return [dx];
         }, op: op);
     }
@@ -45,6 +45,8 @@ public static partial class Ops
 /// <summary>For each position of the result, the positions of the source it is mixed from and their weights; and the reverse.</summary>
 internal readonly record struct UpsampleAxis(UpsampleTaps Taps, UpsampleTaps Turned)
 {
+    public static UpsampleAxis Of(int size, int outSize, bool nearest) => nearest ? Nearest(size, outSize / Math.Max(1, size)) : Bilinear(size, outSize);
+
     public static UpsampleAxis Nearest(int size, int factor)
     {
         var taps = new (int, float)[checked(size * factor)][];
@@ -101,9 +103,18 @@ internal sealed class UpsampleTaps
 }
 
 /// <summary>y[i, j] = Σ rows[i] Σ columns[j] weight·weight·x: forward, and with the turned taps backward.</summary>
-file readonly unsafe struct UpsampleKernel(string name, Tensor y, Tensor x, UpsampleTaps rows, UpsampleTaps columns) : ICpuKernel
+file readonly unsafe struct UpsampleKernel(string name, Tensor y, Tensor x, bool nearest, bool turned) : IKernel
 {
     public Work Work => Work.On(name, 2, y, x);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, y.Cols, y, x);
+        var (small, large) = turned ? (y, x) : (x, y);
+        gpu.Launch(
+            "upsample", name, [("TYPE", type), ("PACK", pack), ("NEAREST", nearest)], PictureTiles.Rows(y, pack),
+            y, x, small.Shape[1], small.Shape[2], y.Cols, large.Shape[1], large.Shape[2]);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -111,8 +122,8 @@ file readonly unsafe struct UpsampleKernel(string name, Tensor y, Tensor x, Upsa
     {
         T* py = y.At<T>(), px = x.At<T>();
         int h = x.Shape[1], w = x.Shape[2], c = x.Shape[3];
-        var (rowTaps, columnTaps) = (rows, columns);
-        if ((long)rows.Count * columns.Count < (long)h * w)
+        var (rowTaps, columnTaps) = (Taps(1), Taps(2));
+        if ((long)rowTaps.Count * columnTaps.Count < (long)h * w)
         {
             // Rows that follow each other share half of what they read: four to a task find it in L2.
             cpu.ForRange(y.Shape[0] * rowTaps.Count, 4, (from, to) =>
@@ -123,11 +134,17 @@ file readonly unsafe struct UpsampleKernel(string name, Tensor y, Tensor x, Upsa
             });
             return;
         }
-        long outH = rows.Count, outW = columns.Count, larger = Math.Max(outH * outW, (long)h * w) * c;
+        long outH = rowTaps.Count, outW = columnTaps.Count, larger = Math.Max(outH * outW, (long)h * w) * c;
         cpu.ForRange(y.Shape[0] * outH, Math.Max(1, CpuDevice.Grain * outH / Math.Max(1, larger)), (from, to) =>
         {
             for (var r = from; r < to; r++) Row<V, T>(py + r * outW * c, px + r / outH * h * w * c, rowTaps, (int)(r % outH), columnTaps, w, c);
         });
+    }
+
+    private UpsampleTaps Taps(int axis)
+    {
+        var (to, from) = (y.Shape[axis], x.Shape[axis]);
+        return turned ? UpsampleAxis.Of(to, from, nearest).Turned : UpsampleAxis.Of(from, to, nearest).Taps;
     }
 
     /// <summary>

@@ -40,6 +40,8 @@ public static class Devices
             "SoftmaxTests", "EmbeddingTests", "SequencesTests", "CrossEntropyTests", "NormalizeTests", "DropoutTests", "ArgMaxTests", "AttentionTests",
             "ShapesTests", "CmpmTests", "SdmTests", "InfoNceTests", "AlignmentLossTests", "OptimizerTests", "ComputeCopyTests", "EmaTests",
             "GradientClipTests", "ParameterStoreTests",
+            "Conv2dTests", "BatchNormTests", "AveragePoolTests", "MaxPoolTests", "UpsampleTests", "ScaleChannelsTests", "MeanPixelsTests",
+            "MaxPixelsTests", "GrayTests", "PictureLossTests",
         ];
 
     /// <summary>

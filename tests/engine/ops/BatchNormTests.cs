@@ -87,6 +87,22 @@ public class BatchNormTests
         }
     }
 
+    /// <summary>The number of batches, as PyTorch keeps it, lives where the statistics do.</summary>
+    [Theory, OnEachDevice]
+    public void Training_counts_its_batches(string device)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep(recordGradients: false);
+        var x = Input.Normal(new(7, 3), 1).ToTensor(d);
+        var (mean, variance) = Running(d, 3);
+        var one = Ops.Full(d, new(3), 1f);
+        var batches = Tensor.From(d, new long[] { 41 }, new Shape());
+        foreach (var training in new[] { true, false, true })
+            Ops.BatchNorm(x, one, one, mean, variance, training, batches: batches);
+        Assert.Equal([43L], batches.ToArray<long>());
+        Assert.Throws<ArgumentException>(() => Ops.BatchNorm(x, one, one, mean, variance, true, batches: one));
+    }
+
     /// <summary>The numerical trap: a mean ten thousand times the deviation, over several blocks.</summary>
     [Theory, OnEachDevice]
     public void Survives_a_large_mean(string device)

@@ -1,0 +1,219 @@
+// batch_norm.cu: normalise each channel over all rows.
+//                        compiled per use: -DTYPE=float|bf16|half -DPACK=4|8|1 -DLANES=1|2|4|8|16|32 -DRELU=0|1 -DMASKED=0|1
+//   maths    x̂ = (x−μ)·r, r = 1/√(σ²+ε); y = [relu](γ·x̂ + β [+ residual])
+//            dz = dy where y > 0; dβ = Σ dz; dγ = Σ dz·x̂; dx = γr·(dz − dβ/R − x̂·dγ/R), or γr·dz with running statistics
+//   traffic  moments: x once, and a block's rows again from L2; forward x (and the residual) once, y once; backward dy and x twice, dx once
+//   launch   columns.cuh, moments and sums: grid (⌈rows/per_block⌉, groups of columns), at most 1,024 blocks of rows; merges: 32 columns
+//            a block, (32, 8); passes over elements: 8 rows a thread, so that a channel's numbers are read once for all
+//   care     centre, then square, in each block, with the block's own mean; blocks are merged in F64 in one order (Chan). The sign of y is
+//            worked out again from x by the same operations as forward, so it is the same bits; with a residual y itself is read
+//   see      arXiv:1502.03167 · engine/ops/BatchNorm.cs · BatchNormTests
+#include "columns.cuh"
+
+typedef TYPE T;
+constexpr int ROWS_PER_THREAD = 8, MERGERS = 8;
+
+/// What a channel's elements go through: y = scale·(x−mean) + shift.
+struct Affine {
+    Columns mean, scale, shift;
+
+    __device__ __forceinline__ void read(int c, const float* means, const float* rstd, const float* gamma, const float* beta) {
+        mean = channels(means + c), scale = channels(gamma + c), shift = channels(beta + c);
+        const Columns r = channels(rstd + c);
+#pragma unroll
+        for (int i = 0; i < PACK; i++) scale[i] *= r[i];
+    }
+
+    __device__ __forceinline__ float value(float deviation, int i) const { return fmaf(deviation, scale[i], shift[i]); }
+};
+
+// partial: for each block of rows a row of means and a row of Σ of squared deviations
+extern "C" __global__ void __launch_bounds__(256) batch_norm_moments(float* partial, const T* x, int rows, int cols, int per_block) {
+    const int c = first_column(), from = blockIdx.x * per_block, end = min(rows, from + per_block);
+    Columns sum = zeros();
+    if (c < cols)
+        for (int r = from + (int)threadIdx.y; r < end; r += ROWS) {
+            const Columns v = load<PACK>(x + (i64)r * cols + c);
+#pragma unroll
+            for (int i = 0; i < PACK; i++) sum[i] += v[i];
+        }
+    Columns center = add_rows(sum), squares = zeros();
+    const float count = (float)(end - from);
+#pragma unroll
+    for (int i = 0; i < PACK; i++) center[i] /= count;
+    sum = zeros();
+    if (c < cols)
+        for (int r = from + (int)threadIdx.y; r < end; r += ROWS) {
+            const Columns v = load<PACK>(x + (i64)r * cols + c);
+#pragma unroll
+            for (int i = 0; i < PACK; i++) {
+                const float d = v[i] - center[i];
+                sum[i] += d;
+                squares[i] = fmaf(d, d, squares[i]);
+            }
+        }
+    sum = add_rows(sum);
+    squares = add_rows(squares);
+    if (threadIdx.y != 0 || c >= cols) return;
+#pragma unroll
+    for (int i = 0; i < PACK; i++) {
+        const float d = sum[i] / count; // what the mean lost by rounding
+        squares[i] -= sum[i] * d;
+        center[i] += d;
+    }
+    float* to = partial + (i64)blockIdx.x * 2 * cols + c;
+    store_channels(to, center);
+    store_channels(to + cols, squares);
+}
+
+/// Σ over the warps of a block of (32, 8), the same in each.
+__device__ __forceinline__ double add_mergers(double v) {
+    __shared__ double part[MERGERS][32];
+    part[threadIdx.y][threadIdx.x] = v;
+    __syncthreads();
+    double sum = 0;
+    for (int w = 0; w < MERGERS; w++) sum += part[w][threadIdx.x];
+    __syncthreads();
+    return sum;
+}
+
+// block (32, 8), grid ⌈cols/32⌉. momentum 0 leaves the running statistics, null the number of batches
+extern "C" __global__ void __launch_bounds__(256) batch_norm_merge(
+    float* mean, float* rstd, float* running_mean, float* running_var, i64* batches, const float* partial, int rows, int cols, int per_block, float eps,
+    float momentum) {
+    const int c = blockIdx.x * 32 + threadIdx.x, blocks = (rows + per_block - 1) / per_block;
+    double sum = 0, squares = 0;
+    if (c < cols)
+        for (int b = threadIdx.y; b < blocks; b += MERGERS) sum += (double)min(per_block, rows - b * per_block) * partial[(i64)b * 2 * cols + c];
+    const double mu = add_mergers(sum) / rows;
+    if (c < cols)
+        for (int b = threadIdx.y; b < blocks; b += MERGERS) {
+            const double d = partial[(i64)b * 2 * cols + c] - mu;
+            squares += partial[((i64)b * 2 + 1) * cols + c] + d * d * min(per_block, rows - b * per_block);
+        }
+    squares = add_mergers(squares);
+    if (threadIdx.y != 0) return;
+    if (batches && c == 0) ++*batches;
+    if (c >= cols) return;
+    mean[c] = (float)mu;
+    rstd[c] = (float)(1 / sqrt(squares / rows + eps));
+    if (momentum == 0) return;
+    const double m = momentum;
+    running_mean[c] = (float)((1 - m) * running_mean[c] + m * mu);
+    running_var[c] = (float)((1 - m) * running_var[c] + m * (squares / (rows - 1)));
+}
+
+extern "C" __global__ void __launch_bounds__(256) batch_norm_running(float* mean, float* rstd, const float* running_mean, const float* running_var, int cols, float eps) {
+    const int c = blockIdx.x * 256 + threadIdx.x;
+    if (c >= cols) return;
+    mean[c] = running_mean[c];
+    rstd[c] = (float)(1 / sqrt((double)running_var[c] + eps));
+}
+
+extern "C" __global__ void __launch_bounds__(256) batch_norm_forward(
+    T* y, const T* x, const float* mean, const float* rstd, const float* gamma, const float* beta, const T* residual, int rows, int cols) {
+    const int c = first_column();
+    if (c >= cols) return;
+    Affine affine;
+    affine.read(c, mean, rstd, gamma, beta);
+    const i64 first = (i64)blockIdx.x * ROWS * ROWS_PER_THREAD + threadIdx.y;
+#pragma unroll 4
+    for (int k = 0; k < ROWS_PER_THREAD; k++) {
+        const i64 r = first + k * ROWS;
+        if (r >= rows) break;
+        const i64 at = r * cols + c;
+        Columns v = load<PACK>(x + at);
+#pragma unroll
+        for (int i = 0; i < PACK; i++) v[i] = affine.value(v[i] - affine.mean[i], i);
+        if (residual) {
+            const Columns u = load<PACK>(residual + at);
+#pragma unroll
+            for (int i = 0; i < PACK; i++) v[i] += u[i];
+        }
+        if (RELU)
+#pragma unroll
+            for (int i = 0; i < PACK; i++) v[i] = v[i] < 0.f ? 0.f : v[i];
+        store(y + at, v);
+    }
+}
+
+// partial: for each block of rows Σ dz and Σ dz·(x−μ). MASKED: dz = dy where y > 0 is written to dz; else RELU works y out again from x
+extern "C" __global__ void __launch_bounds__(256) batch_norm_sums(
+    float* partial, T* dz, const T* dy, const T* x, const T* y, const float* mean, const float* rstd, const float* gamma, const float* beta,
+    int rows, int cols, int per_block) {
+    const int c = first_column(), from = blockIdx.x * per_block, end = min(rows, from + per_block);
+    Columns sum = zeros(), sum_x = zeros();
+    if (c < cols) {
+        Affine affine;
+        affine.read(c, mean, rstd, gamma, beta);
+        for (int r = from + (int)threadIdx.y; r < end; r += ROWS) {
+            const i64 at = (i64)r * cols + c;
+            Columns d = load<PACK>(dy + at);
+            const Columns v = load<PACK>(x + at);
+            if (MASKED) {
+                const Columns out = load<PACK>(y + at);
+#pragma unroll
+                for (int i = 0; i < PACK; i++) d[i] = out[i] > 0.f ? d[i] : 0.f;
+                store(dz + at, d);
+            }
+#pragma unroll
+            for (int i = 0; i < PACK; i++) {
+                const float deviation = v[i] - affine.mean[i];
+                if (RELU && !MASKED) d[i] = affine.value(deviation, i) > 0.f ? d[i] : 0.f;
+                sum[i] += d[i];
+                sum_x[i] = fmaf(d[i], deviation, sum_x[i]);
+            }
+        }
+    }
+    sum = add_rows(sum);
+    sum_x = add_rows(sum_x);
+    if (threadIdx.y != 0 || c >= cols) return;
+    float* to = partial + (i64)blockIdx.x * 2 * cols + c;
+    store_channels(to, sum);
+    store_channels(to + cols, sum_x);
+}
+
+// dγ, dβ, and what dx takes off: dx = γr·dz − slope[0] − slope[1]·(x−μ). block (32, 8), grid ⌈cols/32⌉
+extern "C" __global__ void __launch_bounds__(256) batch_norm_parameters(
+    float* dgamma, float* dbeta, float* slope, const float* partial, const float* rstd, const float* gamma, int rows, int cols, int blocks, int training) {
+    const int c = blockIdx.x * 32 + threadIdx.x;
+    double sum = 0, sum_x = 0;
+    if (c < cols)
+        for (int b = threadIdx.y; b < blocks; b += MERGERS) {
+            sum += partial[(i64)b * 2 * cols + c];
+            sum_x += partial[((i64)b * 2 + 1) * cols + c];
+        }
+    sum = add_mergers(sum);
+    sum_x = add_mergers(sum_x);
+    if (threadIdx.y != 0 || c >= cols) return;
+    const double r = rstd[c], scale = (double)gamma[c] * r;
+    dbeta[c] = (float)sum;
+    dgamma[c] = (float)(sum_x * r);
+    slope[c] = training ? (float)(scale * sum / rows) : 0.f;
+    slope[cols + c] = training ? (float)(scale * sum_x * r * r / rows) : 0.f;
+}
+
+extern "C" __global__ void __launch_bounds__(256) batch_norm_backward(
+    T* dx, const T* dz, const T* x, const float* mean, const float* rstd, const float* gamma, const float* beta, const float* slope, int rows, int cols) {
+    const int c = first_column();
+    if (c >= cols) return;
+    Affine affine;
+    affine.read(c, mean, rstd, gamma, beta);
+    const Columns a = channels(slope + c), b = channels(slope + cols + c);
+    const i64 first = (i64)blockIdx.x * ROWS * ROWS_PER_THREAD + threadIdx.y;
+#pragma unroll 4
+    for (int k = 0; k < ROWS_PER_THREAD; k++) {
+        const i64 r = first + k * ROWS;
+        if (r >= rows) break;
+        const i64 at = r * cols + c;
+        Columns d = load<PACK>(dz + at);
+        const Columns v = load<PACK>(x + at);
+#pragma unroll
+        for (int i = 0; i < PACK; i++) {
+            const float deviation = v[i] - affine.mean[i];
+            if (RELU && !MASKED) d[i] = affine.value(deviation, i) > 0.f ? d[i] : 0.f;
+            d[i] = fmaf(affine.scale[i], d[i], -fmaf(b[i], deviation, a[i]));
+        }
+        store(dx + at, d);
+    }
+}
