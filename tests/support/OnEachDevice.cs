@@ -37,7 +37,7 @@ public static class Devices
     private static readonly string[] s_onCuda =
         ["LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests",
             "ShapesTests", "CmpmTests", "SdmTests", "InfoNceTests", "AlignmentLossTests", "OptimizerTests", "ComputeCopyTests", "EmaTests",
-            "GradientClipTests", "ParameterStoreTests"];
+            "GradientClipTests", "ParameterStoreTests", "LayerTests"];
 
     /// <summary>
     /// The devices a theory runs on: CUDA too where all that its class tests has CUDA code. "cuda-exact" gives each tensor memory of its own,
