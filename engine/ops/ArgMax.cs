@@ -12,14 +12,18 @@ public static partial class Ops
     {
         Require.That(x.Cols > 0, $"rows of {x.Shape} are empty");
         var y = Tensor.Empty(x.Device, new Shape(x.Rows), DType.I32);
-        y.Device.Run(x.DType, cpu: new ArgMaxKernel(y, x));
+        y.Device.Run(x.DType, new ArgMaxKernel(y, x));
         return Tape.RecordWithoutGradient(y, [x]);
     }
 }
 
-file readonly unsafe struct ArgMaxKernel(Tensor y, Tensor x) : ICpuKernel
+file readonly unsafe struct ArgMaxKernel(Tensor y, Tensor x) : IKernel
 {
     public Work Work => Work.On("arg_max", 1, x, y);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "arg_max", "arg_max", [("TYPE", type), ("PACK", 16 / type.Size()), ("THREADS", RowTeam.Threads(x.Cols))],
+        RowTeam.Launch(x.Rows, x.Cols), y, x, x.Rows, x.Cols);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

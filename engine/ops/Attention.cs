@@ -10,7 +10,8 @@ namespace Plip.Engine;
 //             through the step and read back; on the GPU the choice is the same, so both devices save the same.
 //   layout    scores are kept transposed, (keys × queries): then softmax runs down columns, a vector of queries abreast with no
 //             horizontal sums; P·V and dS·K read their operands where they lie; only Q, dO are packed, and no K or V.
-//   care      the largest score is taken off before exp; the delta term is Σ P⊙dP, so O is not needed
+//   care      the largest score is taken off before exp; the delta term is Σ P⊙dP, so the CPU needs no O. A GPU takes Σ dO⊙O, which is
+//             the same and needs no pass over the keys before the one that uses it; O waits for the backward anyway
 // Cost: 4·Tq·Tk·D flops a head forward, 10 backward. One task a (sequence, head); no reduction crosses tasks.
 public static partial class Ops
 {
@@ -51,22 +52,31 @@ public static partial class Ops
         var s = scale ?? 1f / MathF.Sqrt(q.Cols / heads);
         var y = Tensor.Like(q);
         var lse = Tensor.Empty(q.Device, new Shape(heads, q.Rows));
-        y.Device.Run(q.DType, cpu: new AttentionForward(y, lse, q, k, v, queries, keys, heads, s));
+        y.Device.Run(q.DType, new AttentionForward(y, lse, q, k, v, cuQuery, cuKey, queries, keys, heads, s));
         return Tape.Record(y, [q, k, v], dy =>
         {
             var dq = q.NeedsGrad ? Tensor.Like(q) : null;
             var dk = k.NeedsGrad ? Tensor.Like(k) : null;
             var dv = v.NeedsGrad ? Tensor.Like(v) : null;
-            dy.Device.Run(q.DType, cpu: new AttentionBackward(dq, dk, dv, dy, lse, q, k, v, queries, keys, heads, s));
+            dy.Device.Run(q.DType, new AttentionBackward(dq, dk, dv, dy, y, lse, q, k, v, cuQuery, cuKey, queries, keys, heads, s));
             return [dq, dk, dv];
         }, [lse]);
     }
 }
 
 file readonly unsafe struct AttentionForward(
-    Tensor y, Tensor lse, Tensor q, Tensor k, Tensor v, int[] queries, int[] keys, int heads, float scale) : ICpuKernel
+    Tensor y, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor cuQuery, Tensor cuKey, int[] queries, int[] keys, int heads, float scale) : IKernel
 {
     public Work Work => new("attention_forward", y.Bytes + q.Bytes + k.Bytes + v.Bytes, 4.0 * q.Cols * AttentionLoops.Pairs(queries, keys));
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var tiles = new AttentionTiles(q.Cols / heads);
+        gpu.Launch(
+            "attention", "attention_forward", [("TYPE", type), ("HEAD", tiles.Width), ("PACK", Pack.Of(type, tiles.Width, q, k, v))],
+            tiles.Grid(q, cuQuery, heads).Shared(tiles.ForwardBytes),
+            y, lse, q, k, v, cuQuery, cuKey, (int)cuQuery.Count - 1, q.Rows, q.Cols, scale);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -85,10 +95,28 @@ file readonly unsafe struct AttentionForward(
 }
 
 file readonly unsafe struct AttentionBackward(
-    Tensor? dq, Tensor? dk, Tensor? dv, Tensor dy, Tensor lse, Tensor q, Tensor k, Tensor v, int[] queries, int[] keys, int heads, float scale) : ICpuKernel
+    Tensor? dq, Tensor? dk, Tensor? dv, Tensor dy, Tensor y, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor cuQuery, Tensor cuKey, int[] queries, int[] keys,
+    int heads, float scale) : IKernel
 {
     public Work Work => new(
         "attention_backward", 2 * (q.Bytes + k.Bytes + v.Bytes) + dy.Bytes, 10.0 * q.Cols * AttentionLoops.Pairs(queries, keys));
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var tiles = new AttentionTiles(q.Cols / heads);
+        var sequences = (int)cuQuery.Count - 1;
+        using var delta = gpu.Scratch((long)heads * q.Rows);
+        ReadOnlySpan<Define> constants = [("TYPE", type), ("HEAD", tiles.Width), ("PACK", Pack.Of(type, tiles.Width, q, k, v, dy))];
+        gpu.Launch("attention", "attention_delta", constants, Launch.WarpPerRow((long)q.Rows * heads), delta, dy, y, (long)q.Rows, heads);
+        if (dq != null)
+            gpu.Launch(
+                "attention", "attention_backward_queries", constants, tiles.Grid(q, cuQuery, heads).Shared(tiles.BackwardBytes(1)),
+                dq, dy, lse, delta, q, k, v, cuQuery, cuKey, sequences, q.Rows, q.Cols, scale);
+        if (dk != null || dv != null)
+            gpu.Launch(
+                "attention", "attention_backward_keys", constants, tiles.Grid(k, cuKey, heads).Shared(tiles.BackwardBytes(2)),
+                dk, dv, dy, lse, delta, q, k, v, cuQuery, cuKey, sequences, q.Rows, q.Cols, scale);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -106,6 +134,25 @@ file readonly unsafe struct AttentionBackward(
                 pdq, pdk, pdv, pdy, pl + (long)head * total, pq, pk, pv, cuQuery[b], cuQuery[b + 1], cuKey[b], cuKey[b + 1], c, head * (c / h), c / h, s);
         });
     }
+}
+
+/// <summary>How kernels/attention.cu cuts a head of this width, and the shared memory it takes.</summary>
+file readonly struct AttentionTiles(int width)
+{
+    public int Width => width;
+
+    private int Rows => width <= 64 ? 64 : width <= 128 ? 32 : 16;
+
+    private int Walked => width <= 64 ? 32 : 16;
+
+    private int Stride => (width + 15) / 16 * 16 + 4;
+
+    public int ForwardBytes => (2 * Rows * Stride + Rows * (Rows + 4)) * sizeof(float);
+
+    public int BackwardBytes(int scores) => (2 * (Rows + Walked) * Stride + scores * Rows * (Walked + 4)) * sizeof(float);
+
+    /// <summary>⌊T/Rows⌋ + B tiles are enough for sequences of any lengths.</summary>
+    public Launch Grid(Tensor x, Tensor offsets, int heads) => Launch.Grid(x.Rows / Rows + offsets.Count - 1, heads).Of(16, 16);
 }
 
 /// <summary>One sequence and head. T's rows are c elements apart and the head's d columns begin at <c>column</c>.</summary>

@@ -51,12 +51,14 @@ internal static unsafe class BatchNormKernels
         new Span<float>(center, 3 * block.Width).Clear();
         // The head is read again from L1, or L2 where channels are many.
         var head = block.WideRows == 0 ? block : block with { WideRows = (block.WideRows + 7) / 8, Rest = 0 };
-        head.Fold<V, Total<T>>(new Total<T>(x), center, d1);
+        // Long rows come with few pixels, from a convolution whose result is still in L3; short ones from memory as likely.
+        var abreast = block.Width >= 512 ? 4 : 1;
+        head.Fold<V, Total<T>>(new Total<T>(x), center, d1, abreast);
         head.Gather<V>(center);
         var one = (float)block.Cols / ((long)head.WideRows * block.Width + head.Rest);
         for (var c = 0; c < block.Cols; c++) center[c] *= one;
         for (var c = block.Cols; c < block.Width; c++) center[c] = center[c - block.Cols];
-        block.Fold<V, Moment<T>>(new Moment<T>(x, center), d1, d2);
+        block.Fold<V, Moment<T>>(new Moment<T>(x, center), d1, d2, abreast);
         block.Gather<V>(d1);
         block.Gather<V>(d2);
         float* mean = partial + 2L * block.Index * block.Cols, m2 = mean + block.Cols;

@@ -8,7 +8,7 @@ namespace Plip.Engine;
 internal readonly unsafe struct ChannelFold
 {
     // A sum's block has rows enough for its result, two floats a channel, to be small beside it.
-    private const int BlockElements = 32768, LeastSumRows = 64, Widest = 1024;
+    private const int LeastSumRows = 64, Widest = 1024;
 
     private readonly int _rows, _cols, _copies, _passRows, _sumRows;
 
@@ -18,7 +18,7 @@ internal readonly unsafe struct ChannelFold
         var unit = cols == 0 ? 1 : 64 / Math.Min(64, cols & -cols); // the fewest rows whose floats are a multiple of 64
         if (unit * cols <= Widest) _copies = unit;
         Width = _copies * cols;
-        _passRows = _copies * Math.Max(1, BlockElements / Math.Max(1, Width));
+        _passRows = _copies * Math.Max(1, Math.Max(2 * CpuDevice.Grain, CpuDevice.GrainOf((long)rows * cols)) / Math.Max(1, Width));
         _sumRows = Math.Max(_copies * (LeastSumRows / _copies), _passRows);
     }
 
@@ -60,11 +60,11 @@ internal readonly unsafe struct ChannelFold
 internal readonly unsafe record struct ChannelBlock(int Index, int Cols, int Width, int Rows, int WideRows, int Rest, nint Start)
 {
     /// <summary>Folds the block's rows into a and b, as wide as it is; what is summed must have been set to 0.</summary>
-    public void Fold<V, TBody>(TBody body, float* a, float* b)
+    public void Fold<V, TBody>(TBody body, float* a, float* b, int abreast = 1)
         where V : struct, IVector<V>
         where TBody : struct, IColumns
     {
-        Columns.Fold<V, TBody>(body, a, b, Start, Width, WideRows, Width);
+        Columns.Fold<V, TBody>(body, a, b, Start, Width, WideRows, Width, abreast);
         if (Rest > 0) Columns.Fold<V, TBody>(body, a, b, Start + (nint)WideRows * Width, Width, 1, Rest);
     }
 

@@ -14,15 +14,17 @@ internal static unsafe class Columns
     /// <summary>
     /// Folds rows into the two values a and b of each channel, which the caller has set. They stay in registers for all rows
     /// where a row is at most four vectors, and otherwise in L1: rows that come from memory are read in its order, since jumping
-    /// between rows, two of them or four, long or short, costs more time than the loads of a and b it saves.
+    /// between rows, two of them or four, long or short, costs more time than the loads of a and b it saves. Where they are in a
+    /// cache it does not.
     /// </summary>
     /// <param name="start">The first element.</param>
     /// <param name="stride">Elements from a row to the next.</param>
-    public static void Fold<V, TBody>(TBody body, float* a, float* b, nint start, nint stride, int rows, int cols)
+    /// <param name="abreast">Rows of which four vectors each are folded before the next four.</param>
+    public static void Fold<V, TBody>(TBody body, float* a, float* b, nint start, nint stride, int rows, int cols, int abreast = 1)
         where V : struct, IVector<V>
         where TBody : struct, IColumns
     {
-        var tile = cols <= 4 * V.Count ? rows : 1;
+        var tile = cols <= 4 * V.Count ? rows : abreast;
         for (var r = 0; r < rows; r += tile, start += tile * stride)
         {
             var (end, c) = (Math.Min(rows, r + tile), 0);

@@ -28,11 +28,11 @@ public static partial class Ops
         var counted = Counted(logits, labels, ignoreIndex);
         var y = Tensor.Empty(logits.Device, new Shape());
         var lse = Tensor.PerRow(logits);
-        y.Device.Run(logits.DType, cpu: new CrossEntropyForward(y, lse, logits, labels, ignoreIndex, counted));
+        y.Device.Run(logits.DType, new CrossEntropyForward(y, lse, logits, labels, ignoreIndex, counted));
         return Tape.Record(y, [logits], dy =>
         {
             var dx = Tensor.Like(logits);
-            dx.Device.Run(dx.DType, cpu: new CrossEntropyBackward(dx, dy, lse, logits, labels, ignoreIndex, counted));
+            dx.Device.Run(dx.DType, new CrossEntropyBackward(dx, dy, lse, logits, labels, ignoreIndex, counted));
             return [dx];
         }, [lse]);
     }
@@ -56,9 +56,19 @@ public static partial class Ops
 }
 
 file readonly unsafe struct CrossEntropyForward(
-    Tensor y, Tensor lse, Tensor x, Tensor labels, int ignore, int counted) : ICpuKernel
+    Tensor y, Tensor lse, Tensor x, Tensor labels, int ignore, int counted) : IKernel
 {
     public Work Work => Work.On("cross_entropy_forward", 18, x, lse, labels);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        using var losses = gpu.Scratch(x.Rows);
+        ReadOnlySpan<Define> constants = [("TYPE", type), ("PACK", 16 / type.Size()), ("THREADS", RowTeam.Threads(x.Cols))];
+        gpu.Launch(
+            "cross_entropy", "cross_entropy_forward", constants, RowTeam.Launch(x.Rows, x.Cols),
+            losses, lse, x, labels, x.Rows, x.Cols, ignore);
+        gpu.Launch("cross_entropy", "cross_entropy_mean", constants, Launch.Grid(1).Of(256), y, losses, x.Rows, counted);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -91,9 +101,13 @@ file readonly unsafe struct CrossEntropyForward(
 }
 
 file readonly unsafe struct CrossEntropyBackward(
-    Tensor dx, Tensor dy, Tensor lse, Tensor x, Tensor labels, int ignore, int counted) : ICpuKernel
+    Tensor dx, Tensor dy, Tensor lse, Tensor x, Tensor labels, int ignore, int counted) : IKernel
 {
     public Work Work => Work.On("cross_entropy_backward", 18, dx, x, lse, labels);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "cross_entropy", "cross_entropy_backward", [("TYPE", type), ("PACK", Pack.Of(type, x, dx)), ("THREADS", RowTeam.Threads(x.Cols))],
+        RowTeam.Launch(x.Rows, x.Cols), dx, dy, lse, x, labels, x.Rows, x.Cols, ignore, counted);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

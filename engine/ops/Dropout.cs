@@ -25,19 +25,23 @@ public static partial class Ops
         if (p == 0) return x;
         var y = Tensor.Like(x);
         var kept = Tensor.Empty(x.Device, new Shape(checked((int)((x.Count + Philox.RunLength - 1) / Philox.RunLength))), DType.I32);
-        y.Device.Run(y.DType, cpu: new DropoutForward(y, kept, x, p, random));
+        y.Device.Run(y.DType, new DropoutForward(y, kept, x, p, random));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(dx.DType, cpu: new DropoutBackward(dx, dy, kept, p));
+            dx.Device.Run(dx.DType, new DropoutBackward(dx, dy, kept, p));
             return [dx];
         }, [kept]);
     }
 }
 
-file readonly unsafe struct DropoutForward(Tensor y, Tensor kept, Tensor x, float p, Philox random) : ICpuKernel
+file readonly unsafe struct DropoutForward(Tensor y, Tensor kept, Tensor x, float p, Philox random) : IKernel
 {
     public Work Work => Work.On("dropout_forward", 1, y, kept, x);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "dropout", "dropout_forward", [("TYPE", type), ("PACK", Pack.Of(type, x, y))], Launch.PerElement(x.Count, 8),
+        y, kept, x, x.Count, p, 1f / (1f - p), (long)random.Key.Seed, (int)random.Key.Stream, (int)random.Key.Step);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -93,9 +97,13 @@ file readonly unsafe struct DropoutForward(Tensor y, Tensor kept, Tensor x, floa
     }
 }
 
-file readonly unsafe struct DropoutBackward(Tensor dx, Tensor dy, Tensor kept, float p) : ICpuKernel
+file readonly unsafe struct DropoutBackward(Tensor dx, Tensor dy, Tensor kept, float p) : IKernel
 {
     public Work Work => Work.On("dropout_backward", 1, dx, dy, kept);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "dropout", "dropout_backward", [("TYPE", type), ("PACK", Pack.Of(type, dx, dy))], Launch.PerElement(dx.Count, 8),
+        dx, dy, kept, dx.Count, 1f / (1f - p));
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

@@ -39,11 +39,11 @@ public static partial class Ops
                 if ((uint)host.Span[t] >= (uint)x.Shape[0])
                     throw new ArgumentException($"{op}: {what} {host.Span[t]} at position {t} is outside 0..{x.Shape[0] - 1}");
         var y = Tensor.Empty(x.Device, new Shape(indices.Shape[0], x.Cols), x.DType, op);
-        y.Device.Run(y.DType, cpu: new GatherForward(y, x, indices));
+        y.Device.Run(y.DType, new GatherForward(y, x, indices));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Empty(x.Device, x.Shape, gradient, op);
-            dx.Device.Run(dy.DType, cpu: new GatherBackward(dx, dy, indices));
+            dx.Device.Run(dy.DType, new GatherBackward(dx, dy, indices));
             return [dx];
         }, null, op);
     }
@@ -67,9 +67,13 @@ internal readonly ref struct HostInts : IDisposable
     public void Dispose() => ArrayPool<int>.Shared.Return(_array);
 }
 
-file readonly unsafe struct GatherForward(Tensor y, Tensor x, Tensor indices) : ICpuKernel
+file readonly unsafe struct GatherForward(Tensor y, Tensor x, Tensor indices) : IKernel
 {
     public Work Work => new("gather_rows", 2 * y.Bytes + indices.Bytes, 0);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "embedding", "gather_rows", [("TYPE", type), ("GRADIENT", DType.F32), ("PACK", Pack.Of(type, x.Cols, x, y))],
+        Launch.WarpPerRow(y.Rows), y, x, indices, y.Rows, x.Cols);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -85,9 +89,25 @@ file readonly unsafe struct GatherForward(Tensor y, Tensor x, Tensor indices) : 
     }
 }
 
-file readonly unsafe struct GatherBackward(Tensor dx, Tensor dy, Tensor indices) : ICpuKernel
+file readonly unsafe struct GatherBackward(Tensor dx, Tensor dy, Tensor indices) : IKernel
 {
     public Work Work => new("gather_rows_backward", dx.Bytes + dy.Bytes + indices.Bytes, dy.Count);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        const int Chunk = 64, Threads = 64; // as in the kernels
+        int count = dy.Rows, cols = dx.Cols, pack = Pack.Of(DType.F32, cols, dx, dy), chunks = Launch.Blocks(count, Chunk);
+        gpu.Clear(dx.Address, dx.Bytes);
+        var (order, sorted) = (Tensor.Empty(gpu, new Shape(count), DType.I32), Tensor.Empty(gpu, new Shape(count), DType.I32));
+        using var partial = gpu.Scratch(2L * chunks * cols);
+        ReadOnlySpan<Define> constants = [("TYPE", type), ("GRADIENT", dx.DType), ("PACK", pack)];
+        var grid = Launch.Grid(chunks, Launch.Blocks(cols, Threads * pack)).Of(Threads);
+        gpu.Launch("embedding", "sort_picks", constants, Launch.PerElement(count), order, sorted, indices, count);
+        gpu.Launch("embedding", "sum_picks", constants, grid, dx, partial, dy, order, sorted, count, cols);
+        gpu.Launch("embedding", "join_picks", constants, grid, dx, partial, sorted, count, cols);
+        order.Release();
+        sorted.Release();
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

@@ -31,8 +31,6 @@ public static partial class Ops
 file readonly unsafe struct LayerNormForward(
     Tensor y, Tensor mean, Tensor rstd, Tensor x, Tensor gamma, Tensor beta, float eps) : IKernel
 {
-    private const int RowsPerTask = 64;
-
     public Work Work => Work.On("layer_norm_forward", 8, x, y);
 
     public void Run(CudaDevice gpu, DType type) => gpu.Launch(
@@ -46,17 +44,49 @@ file readonly unsafe struct LayerNormForward(
         T* py = y.At<T>(), px = x.At<T>();
         float* pm = mean.F32, pr = rstd.F32, pg = gamma.F32, pb = beta.F32;
         var (cols, e) = (x.Cols, eps);
-        cpu.ForRange(x.Rows, RowsPerTask, (from, to) =>
+        cpu.ForRange(x.Rows, Math.Max(64, RowBlocks.PerTask(cols)), (from, to) =>
         {
-            for (var r = from; r < to; r++)
-            {
-                T* row = px + r * cols;
-                var mu = Rows.Sum<V, T>(row, cols) / cols;
-                var s = 1f / MathF.Sqrt(Rows.SumSquares<V, T>(row, cols, mu) / cols + e);
-                (pm[r], pr[r]) = (mu, s);
-                Loop.Run<V, Normalise<T>>(new Normalise<T>(py + r * cols, row, mu, s, pg, pb), 0, cols);
-            }
+            T* y = py + from * cols, x = px + from * cols;
+            if (cols == 4 * V.Count) FourVectors<V, T>(y, pm + from, pr + from, x, pg, pb, (int)(to - from), e);
+            else Block<V, T>(y, pm + from, pr + from, x, pg, pb, (int)(to - from), cols, e);
         });
+    }
+
+    private static void Block<V, T>(T* y, float* mean, float* rstd, T* x, float* gamma, float* beta, int rows, int cols, float eps)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        for (var r = 0; r < rows; r++, y += cols, x += cols)
+        {
+            var mu = Rows.Sum<V, T>(x, cols) / cols;
+            var s = 1f / MathF.Sqrt(Rows.SumSquares<V, T>(x, cols, mu) / cols + eps);
+            (mean[r], rstd[r]) = (mu, s);
+            Loop.Run<V, Normalise<T>>(new Normalise<T>(y, x, mu, s, gamma, beta), 0, cols);
+        }
+    }
+
+    /// <summary>Rows of four vectors: from load to store in registers.</summary>
+    private static void FourVectors<V, T>(T* y, float* mean, float* rstd, T* x, float* gamma, float* beta, int rows, float eps)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        V ga = V.Load(gamma), gb = V.Load(gamma + V.Count), gc = V.Load(gamma + 2 * V.Count), gd = V.Load(gamma + 3 * V.Count);
+        V ba = V.Load(beta), bb = V.Load(beta + V.Count), bc = V.Load(beta + 2 * V.Count), bd = V.Load(beta + 3 * V.Count);
+        var one = 1f / (4 * V.Count); // a power of two
+        for (var r = 0; r < rows; r++, y += 4 * V.Count, x += 4 * V.Count)
+        {
+            V a = T.Load<V>(x), b = T.Load<V>(x + V.Count), c = T.Load<V>(x + 2 * V.Count), d = T.Load<V>(x + 3 * V.Count);
+            var mu = V.Sum(a + b + (c + d)) * one;
+            var center = V.Create(mu);
+            (a, b, c, d) = (a - center, b - center, c - center, d - center);
+            var s = 1f / MathF.Sqrt(V.Sum(a * a + b * b + (c * c + d * d)) * one + eps);
+            (mean[r], rstd[r]) = (mu, s);
+            var scale = V.Create(s);
+            T.Store(V.Fma(a * scale, ga, ba), y);
+            T.Store(V.Fma(b * scale, gb, bb), y + V.Count);
+            T.Store(V.Fma(c * scale, gc, bc), y + 2 * V.Count);
+            T.Store(V.Fma(d * scale, gd, bd), y + 3 * V.Count);
+        }
     }
 
     private readonly struct Normalise<T>(T* y, T* x, float mean, float rstd, float* gamma, float* beta) : ILoop where T : unmanaged, IElement<T>

@@ -163,12 +163,7 @@ file readonly unsafe struct LinearGeluBackward(Tensor h, Tensor? db, Tensor dy) 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static V Gradient<V, T>(T* h, T* dy)
         where V : struct, IVector<V>
-        where T : unmanaged, IElement<T>
-    {
-        var x = T.Load<V>(h);
-        var cdf = VectorMath.NormalCdf(x, out var bell);
-        return T.Load<V>(dy) * V.Fma(x * V.Create(0.39894228f), bell, cdf); // φ(x) = e^(−x²/2)/√(2π)
-    }
+        where T : unmanaged, IElement<T> => T.Load<V>(dy) * VectorMath.GeluSlope(T.Load<V>(h));
 
     private readonly struct Slope<T>(T* h, T* dy) : ILoop where T : unmanaged, IElement<T>
     {

@@ -21,19 +21,23 @@ public static partial class Ops
         Require.That(eps > 0, $"expected a positive eps, got {eps}");
         var y = Tensor.Like(x);
         var norm = Tensor.PerRow(x);
-        y.Device.Run(y.DType, cpu: new L2NormalizeForward(y, norm, x, eps));
+        y.Device.Run(y.DType, new L2NormalizeForward(y, norm, x, eps));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(dx.DType, cpu: new L2NormalizeBackward(dx, dy, y, norm, eps));
+            dx.Device.Run(dx.DType, new L2NormalizeBackward(dx, dy, y, norm, eps));
             return [dx];
         }, [norm]);
     }
 }
 
-file readonly unsafe struct L2NormalizeForward(Tensor y, Tensor norm, Tensor x, float eps) : ICpuKernel
+file readonly unsafe struct L2NormalizeForward(Tensor y, Tensor norm, Tensor x, float eps) : IKernel
 {
     public Work Work => Work.On("l2_normalize_forward", 3, y, x, norm);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "normalize", "l2_normalize_forward", [("TYPE", type), ("PACK", Pack.Of(type, x.Cols, x, y)), ("THREADS", RowTeam.Threads(x.Cols))],
+        RowTeam.Launch(x.Rows, x.Cols), y, norm, x, x.Rows, x.Cols, eps);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -89,9 +93,13 @@ file readonly unsafe struct L2NormalizeForward(Tensor y, Tensor norm, Tensor x, 
     }
 }
 
-file readonly unsafe struct L2NormalizeBackward(Tensor dx, Tensor dy, Tensor y, Tensor norm, float eps) : ICpuKernel
+file readonly unsafe struct L2NormalizeBackward(Tensor dx, Tensor dy, Tensor y, Tensor norm, float eps) : IKernel
 {
     public Work Work => Work.On("l2_normalize_backward", 5, dx, dy, y, norm);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "normalize", "l2_normalize_backward", [("TYPE", type), ("PACK", Pack.Of(type, y.Cols, dx, dy, y)), ("THREADS", RowTeam.Threads(y.Cols))],
+        RowTeam.Launch(y.Rows, y.Cols), dx, dy, y, norm, y.Rows, y.Cols, eps);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
 
-/// <summary>The fixed blocks of pixels that tasks take: of about 128 KB of F32, and never across two pictures.</summary>
+/// <summary>The fixed blocks of pixels that tasks take: of 128 KB of F32 or, of large tensors, up to 512, and never across two pictures.</summary>
 internal readonly struct PixelBlocks
 {
     private readonly int _size;
@@ -10,7 +10,7 @@ internal readonly struct PixelBlocks
     public PixelBlocks(Tensor x)
     {
         Pixels = x.Shape[1] * x.Shape[2];
-        _size = Math.Max(16, 32768 / Math.Max(1, x.Cols));
+        _size = Math.Max(16, Math.Max(2 * CpuDevice.Grain, CpuDevice.GrainOf(x.Count)) / Math.Max(1, x.Cols));
         PerPicture = (Pixels + _size - 1) / _size;
         Count = x.Shape[0] * PerPicture;
     }

@@ -44,5 +44,5 @@ internal static class PoolWindows
 
     /// <summary>Rows of one of two pictures whose share of the larger, x, is about a task's worth of elements.</summary>
     public static long RowsPerTask(Tensor x, int rows) =>
-        Math.Max(1, CpuDevice.Grain * (long)rows / Math.Max(1, (long)x.Shape[1] * x.Shape[2] * x.Shape[3]));
+        Math.Max(1, CpuDevice.GrainOf(x.Count) * (long)rows / Math.Max(1, (long)x.Shape[1] * x.Shape[2] * x.Shape[3]));
 }

@@ -54,10 +54,11 @@ file readonly unsafe struct SumKernel(Tensor y, Tensor x, float scale) : IKernel
         where T : unmanaged, IElement<T>
     {
         var px = x.At<T>();
-        var blocks = (x.Count + CpuDevice.Grain - 1) / CpuDevice.Grain;
+        var grain = CpuDevice.GrainOf(x.Count);
+        var blocks = (x.Count + grain - 1) / grain;
         using var scratch = cpu.Scratch(2 * blocks);
         var sums = (double*)scratch.At;
-        cpu.ForRange(x.Count, CpuDevice.Grain, (from, to) => sums[from / CpuDevice.Grain] = Block<V, T>(px + from, to - from));
+        cpu.ForRange(x.Count, grain, (from, to) => sums[from / grain] = Block<V, T>(px + from, to - from));
         double sum = 0;
         for (var b = 0L; b < blocks; b++) sum += sums[b];
         *y.F32 = (float)(sum * scale);

@@ -21,11 +21,11 @@ public static partial class Ops
         for (var b = 0; b + 1 < offsets.Length; b++)
             Require.That(offsets[b] < offsets[b + 1], $"sequence {b} is empty and has no mean");
         var y = Tensor.Empty(x.Device, new Shape(offsets.Length - 1, x.Cols), x.DType);
-        y.Device.Run(x.DType, cpu: new SequenceSum(y, x, cuSeqlens, mean: true));
+        y.Device.Run(x.DType, new SequenceSum(y, x, cuSeqlens, mean: true));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(dx.DType, cpu: new SegmentMeanBackward(dx, dy, cuSeqlens));
+            dx.Device.Run(dx.DType, new SegmentMeanBackward(dx, dy, cuSeqlens));
             return [dx];
         });
     }
@@ -46,12 +46,12 @@ public static partial class Ops
         Require.That(v.Shape == expected, $"expected one vector for each sequence, {expected}, got {v.Shape}");
         if (v.DType != DType.F32) Require.Type(v, x.DType);
         var y = Tensor.Like(x);
-        y.Device.Run(y.DType, cpu: new AddPerSequenceForward(y, x, v, cuSeqlens));
+        y.Device.Run(y.DType, new AddPerSequenceForward(y, x, v, cuSeqlens));
         return Tape.Record(y, [x, v], dy =>
         {
             if (!v.NeedsGrad) return [dy, null];
             var dv = Tensor.Like(v);
-            dv.Device.Run(dy.DType, cpu: new SequenceSum(dv, dy, cuSeqlens, mean: false));
+            dv.Device.Run(dy.DType, new SequenceSum(dv, dy, cuSeqlens, mean: false));
             return [dy, dv];
         });
     }
@@ -88,11 +88,19 @@ internal static unsafe class Packed
 }
 
 /// <summary>y_b = Σ over the rows of sequence b, or their mean.</summary>
-file readonly unsafe struct SequenceSum(Tensor y, Tensor x, Tensor cuSeqlens, bool mean) : ICpuKernel
+file readonly unsafe struct SequenceSum(Tensor y, Tensor x, Tensor cuSeqlens, bool mean) : IKernel
 {
     private const int Block = 1024; // columns a task sums: 4 KB that stay in L1
 
     public Work Work => Work.On(mean ? "segment_mean" : "segment_sum", 1, x, y, cuSeqlens);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(DType.F32, x.Cols, x, y);
+        gpu.Launch(
+            "sequences", "sequence_sum", [("TYPE", type), ("OTHER", y.DType), ("PACK", pack)],
+            Launch.Grid(y.Rows, Launch.Blocks(x.Cols, 32 * pack)).Of(32, 8), y, x, cuSeqlens, x.Cols, mean ? 1 : 0);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -131,9 +139,13 @@ file readonly unsafe struct SequenceSum(Tensor y, Tensor x, Tensor cuSeqlens, bo
 }
 
 /// <summary>dx_t = dy_b / n_b for the rows t of sequence b.</summary>
-file readonly unsafe struct SegmentMeanBackward(Tensor dx, Tensor dy, Tensor cuSeqlens) : ICpuKernel
+file readonly unsafe struct SegmentMeanBackward(Tensor dx, Tensor dy, Tensor cuSeqlens) : IKernel
 {
     public Work Work => Work.On("segment_mean_backward", 1, dx, dy, cuSeqlens);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "sequences", "segment_mean_backward", [("TYPE", type), ("OTHER", type), ("PACK", Pack.Of(DType.F32, dx.Cols, dx, dy))],
+        Launch.WarpPerRow(dx.Rows), dx, dy, cuSeqlens, dy.Rows, dx.Rows, dx.Cols);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -155,9 +167,13 @@ file readonly unsafe struct SegmentMeanBackward(Tensor dx, Tensor dy, Tensor cuS
 }
 
 /// <summary>y_t = x_t + v_b for the rows t of sequence b.</summary>
-file readonly unsafe struct AddPerSequenceForward(Tensor y, Tensor x, Tensor v, Tensor cuSeqlens) : ICpuKernel
+file readonly unsafe struct AddPerSequenceForward(Tensor y, Tensor x, Tensor v, Tensor cuSeqlens) : IKernel
 {
     public Work Work => Work.On("add_per_sequence", 1, y, x, v, cuSeqlens);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "sequences", "add_per_sequence", [("TYPE", type), ("OTHER", v.DType), ("PACK", Pack.Of(DType.F32, x.Cols, y, x, v))],
+        Launch.WarpPerRow(x.Rows), y, x, v, cuSeqlens, v.Rows, x.Rows, x.Cols);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

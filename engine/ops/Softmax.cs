@@ -15,11 +15,11 @@ public static partial class Ops
     public static Tensor Softmax(Tensor x)
     {
         var y = Tensor.Like(x);
-        y.Device.Run(y.DType, cpu: new RowForward<Probability>(y, x));
+        y.Device.Run(y.DType, new RowForward<Probability>(y, x));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(dx.DType, cpu: new SoftmaxBackward(dx, dy, y));
+            dx.Device.Run(dx.DType, new SoftmaxBackward(dx, dy, y));
             return [dx];
         });
     }
@@ -28,11 +28,11 @@ public static partial class Ops
     public static Tensor LogSoftmax(Tensor x)
     {
         var y = Tensor.Like(x);
-        y.Device.Run(y.DType, cpu: new RowForward<LogProbability>(y, x));
+        y.Device.Run(y.DType, new RowForward<LogProbability>(y, x));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
-            dx.Device.Run(dx.DType, cpu: new LogSoftmaxBackward(dx, dy, y));
+            dx.Device.Run(dx.DType, new LogSoftmaxBackward(dx, dy, y));
             return [dx];
         });
     }
@@ -50,6 +50,15 @@ internal static unsafe class SoftmaxRows
     public static float ExpSum<V, T>(T* x, long n, float shift, float scale = 1f)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T> => Loop.Sum<V, ExpTerm<T>>(new(x, scale, shift), n);
+
+    /// <summary>Launches one of the two backward kernels.</summary>
+    public static void Backward(CudaDevice gpu, DType type, string kernel, Tensor dx, Tensor dy, Tensor y)
+    {
+        var pack = Pack.Of(type, y.Cols, dx, dy, y);
+        gpu.Launch(
+            "softmax", kernel, [("TYPE", type), ("PACK", pack), ("THREADS", RowTeam.Threads(y.Cols)), ("STEPS", RowTeam.Steps(y.Cols, pack))],
+            RowTeam.Launch(y.Rows, y.Cols), dx, dy, y, y.Rows, y.Cols);
+    }
 
     private readonly struct ExpTerm<T>(T* x, float scale, float shift) : ITerm where T : unmanaged, IElement<T>
     {
@@ -96,11 +105,19 @@ file readonly struct LogProbability : IForm
     public static V Of<V>(V centred, V ofSum) where V : struct, IVector<V> => centred - ofSum;
 }
 
-file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : ICpuKernel where TForm : struct, IForm
+file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : IKernel where TForm : struct, IForm
 {
     private const int MostKept = 4096; // exps beside a BF16 row: 16 KB of L1; a longer row takes them twice
 
     public Work Work => Work.On(TForm.Name, 20, y, x);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        var pack = Pack.Of(type, x.Cols, x, y);
+        gpu.Launch(
+            "softmax", TForm.Name, [("TYPE", type), ("PACK", pack), ("THREADS", RowTeam.Threads(x.Cols)), ("STEPS", RowTeam.Steps(x.Cols, pack))],
+            RowTeam.Launch(x.Rows, x.Cols), y, x, x.Rows, x.Cols);
+    }
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -116,6 +133,11 @@ file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : ICpuKernel w
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
+        if (TForm.KeepsExps && cols == 4 * V.Count)
+        {
+            FourVectors<V, T>(y, x, rows);
+            return;
+        }
         var beside = TForm.KeepsExps && T.Type != DType.F32 && cols <= MostKept;
         var kept = stackalloc float[beside ? cols : 0];
         for (; rows > 0; rows--, y += cols, x += cols)
@@ -128,6 +150,31 @@ file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : ICpuKernel w
             var ofSum = sum == 0 ? 0f : TForm.OfSum(sum);
             if (exps != null) Loop.Run<V, Scale<T>>(new(y, exps, ofSum), 0, cols);
             else Loop.Run<V, Write<T>>(new(y, x, max, ofSum), 0, cols);
+        }
+    }
+
+    /// <summary>Rows of four vectors: from load to store in registers.</summary>
+    /// <remarks>A NaN need not be the maximum: it makes the sum one, and with it the row.</remarks>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void FourVectors<V, T>(T* y, T* x, int rows)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        for (; rows > 0; rows--, y += 4 * V.Count, x += 4 * V.Count)
+        {
+            V a = T.Load<V>(x), b = T.Load<V>(x + V.Count), c = T.Load<V>(x + 2 * V.Count), d = T.Load<V>(x + 3 * V.Count);
+            var max = V.LargestOr(V.MaxOr(V.MaxOr(a, b), V.MaxOr(c, d)));
+            var shift = V.Create(float.IsNegativeInfinity(max) ? 0f : max);
+            a = VectorMath.ExpToZero(a - shift);
+            b = VectorMath.ExpToZero(b - shift);
+            c = VectorMath.ExpToZero(c - shift);
+            d = VectorMath.ExpToZero(d - shift);
+            var sum = V.Sum(a + b + (c + d));
+            var by = V.Create(sum == 0 ? 0f : TForm.OfSum(sum));
+            T.Store(a * by, y);
+            T.Store(b * by, y + V.Count);
+            T.Store(c * by, y + 2 * V.Count);
+            T.Store(d * by, y + 3 * V.Count);
         }
     }
 
@@ -161,9 +208,11 @@ file readonly unsafe struct RowForward<TForm>(Tensor y, Tensor x) : ICpuKernel w
     }
 }
 
-file readonly unsafe struct SoftmaxBackward(Tensor dx, Tensor dy, Tensor y) : ICpuKernel
+file readonly unsafe struct SoftmaxBackward(Tensor dx, Tensor dy, Tensor y) : IKernel
 {
     public Work Work => Work.On("softmax_backward", 4, dx, dy, y);
+
+    public void Run(CudaDevice gpu, DType type) => SoftmaxRows.Backward(gpu, type, "softmax_backward", dx, dy, y);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -188,9 +237,11 @@ file readonly unsafe struct SoftmaxBackward(Tensor dx, Tensor dy, Tensor y) : IC
     }
 }
 
-file readonly unsafe struct LogSoftmaxBackward(Tensor dx, Tensor dy, Tensor y) : ICpuKernel
+file readonly unsafe struct LogSoftmaxBackward(Tensor dx, Tensor dy, Tensor y) : IKernel
 {
     public Work Work => Work.On("log_softmax_backward", 20, dx, dy, y);
+
+    public void Run(CudaDevice gpu, DType type) => SoftmaxRows.Backward(gpu, type, "log_softmax_backward", dx, dy, y);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>

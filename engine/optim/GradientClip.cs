@@ -76,10 +76,11 @@ file readonly unsafe struct NormKernel(Tensor result, Tensor grads, double maxNo
         where T : unmanaged, IElement<T>
     {
         var g = grads.F32;
-        var blocks = (grads.Count + CpuDevice.Grain - 1) / CpuDevice.Grain;
+        var grain = CpuDevice.GrainOf(grads.Count);
+        var blocks = (grads.Count + grain - 1) / grain;
         using var scratch = cpu.Scratch(2 * blocks);
         var sums = (double*)scratch.At;
-        cpu.ForRange(grads.Count, CpuDevice.Grain, (from, to) => sums[from / CpuDevice.Grain] = Block<V>(g + from, to - from));
+        cpu.ForRange(grads.Count, grain, (from, to) => sums[from / grain] = Block<V>(g + from, to - from));
         double sum = 0;
         for (var b = 0L; b < blocks; b++) sum += sums[b];
         var norm = Math.Sqrt(sum) * Math.Abs(gradScale);
@@ -89,18 +90,9 @@ file readonly unsafe struct NormKernel(Tensor result, Tensor grads, double maxNo
         to[3] = double.IsFinite(norm) ? 1 : 0;
     }
 
-    // Four sums abreast, so that none is read back before it was written.
     private static double Block<V>(float* g, long n) where V : struct, IVector<V>
     {
-        var sums = stackalloc double[4 * V.Count];
-        new Span<double>(sums, 4 * V.Count).Clear();
-        var i = 0L;
-        for (; i <= n - 4 * V.Count; i += 4 * V.Count)
-            for (var k = 0; k < 4 * V.Count; k += V.Count) V.Load(g + i + k).AddSquares(sums + k);
-        for (; i <= n - V.Count; i += V.Count) V.Load(g + i).AddSquares(sums);
-        for (; i < n; i++) Vec1.Load(g + i).AddSquares(sums);
-        double sum = 0;
-        for (var k = 0; k < 4 * V.Count; k++) sum += sums[k];
-        return sum;
+        var whole = n - n % V.Count;
+        return V.SumSquares(g, whole) + Vec1.SumSquares(g + whole, n - whole);
     }
 }

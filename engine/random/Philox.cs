@@ -16,6 +16,9 @@ public readonly struct Philox(ulong seed, uint stream, uint step = 0)
     private const uint M0 = 0xD2511F53, M1 = 0xCD9E8D57, W0 = 0x9E3779B9, W1 = 0xBB67AE85;
     private const float Unit = 1f / (1 << 24);
 
+    /// <summary>What it is made of, for kernels that draw the same numbers.</summary>
+    internal (ulong Seed, uint Stream, uint Step) Key => (seed, stream, step);
+
     /// <summary>The 128 random bits at counter (<paramref name="block"/>, step, stream).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public (uint A, uint B, uint C, uint D) Block(ulong block)

@@ -35,7 +35,9 @@ public static class Devices
 
     /// <summary>Test classes of pages that have CUDA code. A page that gets some adds its class here.</summary>
     private static readonly string[] s_onCuda =
-        ["LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests",
+        [
+            "LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests",
+            "SoftmaxTests", "EmbeddingTests", "SequencesTests", "CrossEntropyTests", "NormalizeTests", "DropoutTests", "ArgMaxTests", "AttentionTests",
             "ShapesTests", "CmpmTests", "SdmTests", "InfoNceTests", "AlignmentLossTests", "OptimizerTests", "ComputeCopyTests", "EmaTests",
             "GradientClipTests", "ParameterStoreTests", "LayerTests"];
 

@@ -28,7 +28,8 @@ internal static unsafe class Convolution
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
-        if (Wastes<V>(s.C)) Convolution<Vec256, T>.DataGradient(cpu, dy, s, w, bias, dx);
+        if (FoldedDataGradient<V, T>.Saves(s)) FoldedDataGradient<V, T>.Run(cpu, dy, s, w, bias, dx);
+        else if (Wastes<V>(s.C)) Convolution<Vec256, T>.DataGradient(cpu, dy, s, w, bias, dx);
         else Convolution<V, T>.DataGradient(cpu, dy, s, w, bias, dx);
     }
 
@@ -110,6 +111,11 @@ internal static unsafe class Convolution<V, T>
 
     public static void WeightGradient(CpuDevice cpu, T* x, ConvShape s, T* dy, float* dw)
     {
+        if (UnfoldedFilterGradient<V, T>.Saves(s))
+        {
+            UnfoldedFilterGradient<V, T>.Run(cpu, x, s, dy, dw);
+            return;
+        }
         if (IsMinimal(s, 1, FewChannels))
         {
             WinogradFilterGradient<V, T, UnitAxis>.Run(cpu, x, s, dy, dw);

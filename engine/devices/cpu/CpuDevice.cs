@@ -10,8 +10,15 @@ namespace Plip.Engine;
 /// </summary>
 public sealed unsafe class CpuDevice : Device
 {
-    /// <summary>Elements an elementwise task handles: 64 KB of F32, so that two cores share even a small tensor.</summary>
+    /// <summary>Elements an elementwise task handles at least: 64 KB of F32, so that two cores share even a small tensor.</summary>
     internal const int Grain = 16384;
+
+    /// <summary>
+    /// Elements an elementwise task over so many handles: a 32nd, in whole <see cref="Grain"/>s, up to 512 KB of F32. Where tasks are
+    /// short, cores that take them in turn read and write all over each other's pages and lines: from memory two cores together
+    /// reach a third less with tasks of 64 KB than with 512, and half where the data lies in the last cache.
+    /// </summary>
+    internal static int GrainOf(long count) => (int)Math.Clamp(count / 32 / Grain * Grain, Grain, 8 * Grain);
 
     private readonly ThreadTeam _team;
     // The lowest free address of a class is handed out first: what a program gets then depends on what is free and not on the
@@ -86,7 +93,7 @@ public sealed unsafe class CpuDevice : Device
         where TLoop : struct, ILoop
     {
         if (count <= Grain) Engine.Loop.Run<V, TLoop>(body, 0, count);
-        else ForRange(count, Grain, (from, to) => Engine.Loop.Run<V, TLoop>(body, from, to));
+        else ForRange(count, GrainOf(count), (from, to) => Engine.Loop.Run<V, TLoop>(body, from, to));
     }
 
     /// <summary>Memory for so many floats, for the duration of a kernel. To be called on the thread that launches.</summary>

@@ -41,8 +41,8 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
     /// <summary><see cref="StoreBF16"/> past the caches; <paramref name="p"/> is aligned to what is written.</summary>
     void StoreStreamBF16(ushort* p);
 
-    /// <summary>sums += the squares, lane by lane, in F64.</summary>
-    void AddSquares(double* sums);
+    /// <summary>Σ of the squares of so many floats, whole vectors, in F64.</summary>
+    static abstract double SumSquares(float* p, long count);
 
     static abstract V operator +(V a, V b);
 
@@ -111,4 +111,7 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
 
     /// <summary>The largest lane; NaN if any is.</summary>
     static abstract float Largest(V a);
+
+    /// <summary>The largest lane, in fewer instructions; any of them if one is NaN.</summary>
+    static abstract float LargestOr(V a);
 }

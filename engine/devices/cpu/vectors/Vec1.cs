@@ -48,8 +48,12 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void StoreStreamBF16(ushort* p) => StoreBF16(p);
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void AddSquares(double* sums) => *sums += (double)Value * Value;
+    public static double SumSquares(float* p, long count)
+    {
+        var sum = 0.0;
+        for (var i = 0L; i < count; i++) sum += (double)p[i] * p[i];
+        return sum;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec1 operator +(Vec1 a, Vec1 b) => new(a.Value + b.Value);
@@ -125,6 +129,9 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Vec1 a) => a.Value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float LargestOr(Vec1 a) => a.Value;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vec1 Mask(bool set) => new(BitConverter.Int32BitsToSingle(set ? -1 : 0));

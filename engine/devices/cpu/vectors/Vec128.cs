@@ -53,12 +53,26 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void StoreStreamBF16(ushort* p) => StoreBF16(p); // eight bytes: no such instruction
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void AddSquares(double* sums)
+    public static double SumSquares(float* p, long count)
     {
-        var (low, high) = Vector128.Widen(_v);
-        Vector128.FusedMultiplyAdd(low, low, Vector128.Load(sums)).Store(sums);
-        Vector128.FusedMultiplyAdd(high, high, Vector128.Load(sums + 2)).Store(sums + 2);
+        Vector128<double> a = default, b = default, c = default, d = default; // none is added to before it is there
+        var i = 0L;
+        for (; i <= count - 2 * Count; i += 2 * Count)
+        {
+            var (low, high) = Vector128.Widen(Vector128.Load(p + i));
+            var (low1, high1) = Vector128.Widen(Vector128.Load(p + i + Count));
+            a = Vector128.FusedMultiplyAdd(low, low, a);
+            b = Vector128.FusedMultiplyAdd(high, high, b);
+            c = Vector128.FusedMultiplyAdd(low1, low1, c);
+            d = Vector128.FusedMultiplyAdd(high1, high1, d);
+        }
+        if (i < count)
+        {
+            var (low, high) = Vector128.Widen(Vector128.Load(p + i));
+            a = Vector128.FusedMultiplyAdd(low, low, a);
+            b = Vector128.FusedMultiplyAdd(high, high, b);
+        }
+        return Vector128.Sum(a + b + (c + d));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -142,6 +156,13 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     {
         var pairs = Vector128.Max(a._v, Vector128.Shuffle(a._v, Vector128.Create(2, 3, 0, 1)));
         return MathF.Max(pairs[0], pairs[1]);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float LargestOr(Vec128 a)
+    {
+        var pairs = Vector128.MaxNative(a._v, Vector128.Shuffle(a._v, Vector128.Create(2, 3, 0, 1)));
+        return Vector128.MaxNative(pairs, Vector128.Shuffle(pairs, Vector128.Create(1, 0, 3, 2))).ToScalar();
     }
 
     /// <summary>Four rows become four columns.</summary>

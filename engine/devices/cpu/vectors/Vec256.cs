@@ -45,12 +45,26 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void StoreStreamBF16(ushort* p) => Rounded().StoreAlignedNonTemporal(p);
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void AddSquares(double* sums)
+    public static double SumSquares(float* p, long count)
     {
-        var (low, high) = Vector256.Widen(_v);
-        Vector256.FusedMultiplyAdd(low, low, Vector256.Load(sums)).Store(sums);
-        Vector256.FusedMultiplyAdd(high, high, Vector256.Load(sums + 4)).Store(sums + 4);
+        Vector256<double> a = default, b = default, c = default, d = default; // none is added to before it is there
+        var i = 0L;
+        for (; i <= count - 2 * Count; i += 2 * Count)
+        {
+            var (low, high) = Vector256.Widen(Vector256.Load(p + i));
+            var (low1, high1) = Vector256.Widen(Vector256.Load(p + i + Count));
+            a = Vector256.FusedMultiplyAdd(low, low, a);
+            b = Vector256.FusedMultiplyAdd(high, high, b);
+            c = Vector256.FusedMultiplyAdd(low1, low1, c);
+            d = Vector256.FusedMultiplyAdd(high1, high1, d);
+        }
+        if (i < count)
+        {
+            var (low, high) = Vector256.Widen(Vector256.Load(p + i));
+            a = Vector256.FusedMultiplyAdd(low, low, a);
+            b = Vector256.FusedMultiplyAdd(high, high, b);
+        }
+        return Vector256.Sum(a + b + (c + d));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -131,6 +145,9 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Vec256 a) => Vec128.Largest(new Vec128(Vector128.Max(a._v.GetLower(), a._v.GetUpper())));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float LargestOr(Vec256 a) => Vec128.LargestOr(new Vec128(Vector128.MaxNative(a._v.GetLower(), a._v.GetUpper())));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private Vector128<ushort> Rounded()

@@ -45,12 +45,26 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void StoreStreamBF16(ushort* p) => Rounded().StoreAlignedNonTemporal(p);
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void AddSquares(double* sums)
+    public static double SumSquares(float* p, long count)
     {
-        var (low, high) = Vector512.Widen(_v);
-        Vector512.FusedMultiplyAdd(low, low, Vector512.Load(sums)).Store(sums);
-        Vector512.FusedMultiplyAdd(high, high, Vector512.Load(sums + 8)).Store(sums + 8);
+        Vector512<double> a = default, b = default, c = default, d = default; // none is added to before it is there
+        var i = 0L;
+        for (; i <= count - 2 * Count; i += 2 * Count)
+        {
+            var (low, high) = Vector512.Widen(Vector512.Load(p + i));
+            var (low1, high1) = Vector512.Widen(Vector512.Load(p + i + Count));
+            a = Vector512.FusedMultiplyAdd(low, low, a);
+            b = Vector512.FusedMultiplyAdd(high, high, b);
+            c = Vector512.FusedMultiplyAdd(low1, low1, c);
+            d = Vector512.FusedMultiplyAdd(high1, high1, d);
+        }
+        if (i < count)
+        {
+            var (low, high) = Vector512.Widen(Vector512.Load(p + i));
+            a = Vector512.FusedMultiplyAdd(low, low, a);
+            b = Vector512.FusedMultiplyAdd(high, high, b);
+        }
+        return Vector512.Sum(a + b + (c + d));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -131,6 +145,9 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Vec512 a) => Vec256.Largest(new Vec256(Vector256.Max(a._v.GetLower(), a._v.GetUpper())));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float LargestOr(Vec512 a) => Vec256.LargestOr(new Vec256(Vector256.MaxNative(a._v.GetLower(), a._v.GetUpper())));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private Vector256<ushort> Rounded()

@@ -29,21 +29,70 @@ internal static class VectorMath
     public static V ExpToZero<V>(V x) where V : struct, IVector<V> => V.Select(V.Less(x, V.Create(-87.3f)), default, Exp(x));
 
     /// <summary>
-    /// Φ(x), the normal distribution function, to 1e-7, and <paramref name="bell"/> = exp(−x²/2). The lower tail is taken
-    /// directly (Abramowitz and Stegun 7.1.26), not as 1 − erf, so it keeps its leading digits.
+    /// Φ(x), the normal distribution function, to 1.3e-7, and <paramref name="bell"/> = exp(−x²/2), which costs nothing where it
+    /// is not used.
     /// </summary>
+    /// <remarks>
+    /// Φ = ½ + x·P(x²), P of degree 14: neither an exp nor a division. Its coefficients are those in u = 2x²/5.2² − 1 of the
+    /// polynomial whose error, weighted by max(|x|, x²), is the smallest over |x| ≤ 5.2 (least squares at 400 Chebyshev points, the
+    /// weights raised where the error was large, forty times): 3.2e-8 before rounding. Beyond 5.2 P stays what it is there, so
+    /// that ½ + x·P passes 0 or 1, where it is cut.
+    /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V NormalCdf<V>(V x, out V bell) where V : struct, IVector<V>
     {
-        var t = V.Create(1f) / V.Fma(V.Abs(x), V.Create(0.3275911f * 0.70710678f), V.Create(1f));
-        var p = V.Create(0.5f * 1.061405429f);
-        p = V.Fma(p, t, V.Create(0.5f * -1.453152027f));
-        p = V.Fma(p, t, V.Create(0.5f * 1.421413741f));
-        p = V.Fma(p, t, V.Create(0.5f * -0.284496736f));
-        p = V.Fma(p, t, V.Create(0.5f * 0.254829592f)) * t;
-        bell = Exp(x * x * V.Create(-0.5f));
-        var tail = p * bell;
-        return V.Select(V.Less(x, default), tail, V.Create(1f) - tail);
+        var square = x * x;
+        bell = Exp(square * V.Create(-0.5f));
+        // With x as the second operand a NaN passes all three.
+        var u = V.Fma(V.MinOr(V.Create(5.2f * 5.2f), square), V.Create(2f / (5.2f * 5.2f)), V.Create(-1f));
+        var v = u * u; // even and odd powers apart: two chains half as long
+        var even = V.Fma(V.Create(0.000172190747f), v, V.Create(0.000692234549f));
+        var odd = V.Create(-0.000539188972f);
+        odd = V.Fma(odd, v, V.Create(-0.00104567595f));
+        even = V.Fma(even, v, V.Create(0.00255560945f));
+        odd = V.Fma(odd, v, V.Create(-0.00499318074f));
+        even = V.Fma(even, v, V.Create(0.00807054434f));
+        odd = V.Fma(odd, v, V.Create(-0.0123921363f));
+        even = V.Fma(even, v, V.Create(0.018116869f));
+        odd = V.Fma(odd, v, V.Create(-0.0247537643f));
+        even = V.Fma(even, v, V.Create(0.0319645293f));
+        odd = V.Fma(odd, v, V.Create(-0.0399264134f));
+        even = V.Fma(even, v, V.Create(0.050026007f));
+        odd = V.Fma(odd, v, V.Create(-0.0677437782f));
+        even = V.Fma(even, v, V.Create(0.135949984f));
+        var cdf = V.Fma(x, V.Fma(odd, u, even), V.Create(0.5f));
+        return V.MaxOr(default, V.MinOr(V.Create(1f), cdf));
+    }
+
+    /// <summary>
+    /// The derivative Φ(x) + x·φ(x) of x·Φ(x), to 3.6e-7, as ½ + x·S(x²) for |x| ≤ 5.6 and what it is there beyond. S is made like
+    /// the polynomial of <see cref="NormalCdf{V}"/>, of degree 17 and weighted by |x|: 1.3e-8 before rounding.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V GeluSlope<V>(V x) where V : struct, IVector<V>
+    {
+        x = V.MaxOr(V.Create(-5.6f), V.MinOr(V.Create(5.6f), x));
+        var u = V.Fma(x * x, V.Create(2f / (5.6f * 5.6f)), V.Create(-1f));
+        var v = u * u;
+        var even = V.Create(0.00372031983f);
+        var odd = V.Create(-0.00140176131f);
+        odd = V.Fma(odd, v, V.Create(-0.00232052361f));
+        even = V.Fma(even, v, V.Create(0.00211056275f));
+        odd = V.Fma(odd, v, V.Create(-0.01205015f));
+        even = V.Fma(even, v, V.Create(0.0235679895f));
+        odd = V.Fma(odd, v, V.Create(-0.0298329256f));
+        even = V.Fma(even, v, V.Create(0.0401900746f));
+        odd = V.Fma(odd, v, V.Create(-0.0558196492f));
+        even = V.Fma(even, v, V.Create(0.0676792264f));
+        odd = V.Fma(odd, v, V.Create(-0.0725727379f));
+        even = V.Fma(even, v, V.Create(0.0713803619f));
+        odd = V.Fma(odd, v, V.Create(-0.0650584102f));
+        even = V.Fma(even, v, V.Create(0.0567131862f));
+        odd = V.Fma(odd, v, V.Create(-0.0509606563f));
+        even = V.Fma(even, v, V.Create(0.0518067479f));
+        odd = V.Fma(odd, v, V.Create(-0.0642825365f));
+        even = V.Fma(even, v, V.Create(0.126416653f));
+        return V.Fma(x, V.Fma(odd, u, even), V.Create(0.5f));
     }
 
     /// <summary>tanh x to 2e-7 relative: (1−e⁻²ᵃ)/(1+e⁻²ᵃ) with a = |x|, and near 0, where that cancels, Cephes' polynomial in x².</summary>

@@ -135,13 +135,17 @@ public unsafe class VectorTests
         var host = new ReadOnlySpan<float>(x, V.Count).ToArray();
         Assert.Equal(host.Sum(), V.Sum(V.Load(x)));
         Assert.Equal(host.Max(), V.Largest(V.Load(x)));
-        var sums = stackalloc double[V.Count];
-        for (var i = 0; i < V.Count; i++) sums[i] = -i;
-        V.Load(x).AddSquares(sums);
-        for (var i = 0; i < V.Count; i++) Assert.Equal((double)x[i] * x[i] - i, sums[i]);
-        x[0] = 3e30f; // whose square is beyond F32
-        V.Load(x).AddSquares(sums);
-        Assert.Equal((double)3e30f * 3e30f, sums[0]);
+        Assert.Equal(host.Max(), V.LargestOr(V.Load(x)));
+        const int vectors = 5;
+        var many = Block(vectors * V.Count);
+        var squares = 0.0;
+        for (var i = 0; i < vectors * V.Count; i++) squares += (double)(many[i] = i - 7) * (i - 7);
+        Assert.Equal(squares, V.SumSquares(many, vectors * V.Count)); // small whole numbers: exact
+        Assert.Equal(0, V.SumSquares(many, 0));
+        new Span<float>(many, vectors * V.Count).Clear();
+        many[0] = 3e30f; // whose square is beyond F32
+        Assert.Equal((double)3e30f * 3e30f, V.SumSquares(many, vectors * V.Count));
+        NativeMemory.Free(many);
         x[V.Count - 1] = float.NaN;
         Assert.True(float.IsNaN(V.Largest(V.Load(x))));
     }
