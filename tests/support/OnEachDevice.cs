@@ -39,7 +39,8 @@ public static class Devices
             "LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests",
             "SoftmaxTests", "EmbeddingTests", "SequencesTests", "CrossEntropyTests", "NormalizeTests", "DropoutTests", "ArgMaxTests", "AttentionTests",
             "ShapesTests", "CmpmTests", "SdmTests", "InfoNceTests", "AlignmentLossTests", "OptimizerTests", "ComputeCopyTests", "EmaTests",
-            "GradientClipTests", "ParameterStoreTests", "LayerTests"];
+            "GradientClipTests", "ParameterStoreTests", "LayerTests",
+        ];
 
     /// <summary>
     /// The devices a theory runs on: CUDA too where all that its class tests has CUDA code. "cuda-exact" gives each tensor memory of its own,
