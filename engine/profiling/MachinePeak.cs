@@ -7,7 +7,7 @@ namespace Plip.Engine;
 /// <summary>What a machine does at best, with so many threads: the floor that kernels are held against.</summary>
 /// <param name="FlopsPerSecond">F32 operations a second of fused multiply-adds that never leave the registers; one is two.</param>
 /// <param name="BytesPerSecond">Bytes read plus bytes written a second by a copy from memory to memory.</param>
-public readonly record struct MachinePeak(double FlopsPerSecond, double BytesPerSecond)
+public readonly partial record struct MachinePeak(double FlopsPerSecond, double BytesPerSecond)
 {
     private const int Fmas = 1 << 20; // of a chain in a task: some milliseconds
     private const long CopyBytes = 128L << 20, PieceBytes = 4L << 20; // beyond any cache, and a task's share of it

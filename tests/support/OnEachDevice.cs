@@ -39,7 +39,7 @@ public static class Devices
             "LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests",
             "SoftmaxTests", "EmbeddingTests", "SequencesTests", "CrossEntropyTests", "NormalizeTests", "DropoutTests", "ArgMaxTests", "AttentionTests",
             "ShapesTests", "CmpmTests", "SdmTests", "InfoNceTests", "AlignmentLossTests", "OptimizerTests", "ComputeCopyTests", "EmaTests",
-            "GradientClipTests", "ParameterStoreTests",
+            "GradientClipTests", "ParameterStoreTests", "LayerTests",
             "Conv2dTests", "BatchNormTests", "AveragePoolTests", "MaxPoolTests", "UpsampleTests", "ScaleChannelsTests", "MeanPixelsTests",
             "MaxPixelsTests", "GrayTests", "PictureLossTests",
         ];

@@ -23,4 +23,13 @@ public sealed class MachinePeakTests
         Assert.True(double.IsFinite(peak.BytesPerSecond) && peak.BytesPerSecond > 0);
         Assert.Equal(0, d.MemoryInUse.Blocks);
     }
+
+    [Fact]
+    public void A_GPU_is_measured_too()
+    {
+        using var d = CudaTest.Open();
+        var peak = MachinePeak.Measure((Device)d);
+        Assert.True(double.IsFinite(peak.FlopsPerSecond) && peak.FlopsPerSecond > 0);
+        Assert.True(double.IsFinite(peak.BytesPerSecond) && peak.BytesPerSecond > 0);
+    }
 }

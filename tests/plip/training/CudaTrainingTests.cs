@@ -1,0 +1,56 @@
+using Plip.Configs;
+using Plip.Tests.Model;
+using Plip.Training;
+using Xunit;
+
+namespace Plip.Tests.Training;
+
+/// <summary>The whole of a training step on CUDA: the model, its three tasks, clipping, the optimiser, the average.</summary>
+public sealed class CudaTrainingTests(TinyPlip plip) : IClassFixture<TinyPlip>
+{
+    private const int Steps = 4;
+
+    /// <summary>
+    /// The CPU's losses, step by step: dropout, masking and batches are the same numbers on both. In the first step both devices have the same
+    /// weights and only round differently, 6e-8 a time through some 40 layers whose batch norms and cosines of norm-1 vectors enlarge it. Then
+    /// Adan divides by the root of a gradient: where that is near zero a rounding decides on a step as long as the rate, and losses drift apart.
+    /// </summary>
+    [Theory]
+    [InlineData(Precision.F32, 2e-4, 1e-2)]
+    [InlineData(Precision.BF16, 2e-2, 5e-2)] // each rounding is 2⁻⁹, and the devices round at other places
+    public void Training_gives_the_CPUs_losses(Precision precision, double first, double later)
+    {
+        var (cpu, cuda) = (Run("cpu", precision), Run("cuda", precision));
+        Assert.Equal(Steps, cpu.Count);
+        Assert.Equal(cpu.Count, cuda.Count);
+        for (var t = 0; t < Steps; t++)
+        {
+            var tolerance = t == 0 ? first : later;
+            Assert.Equal(cpu[t].TaskLosses.Keys.Order(StringComparer.Ordinal), cuda[t].TaskLosses.Keys.Order(StringComparer.Ordinal));
+            foreach (var (task, loss) in cpu[t].TaskLosses) Near(loss, cuda[t].TaskLosses[task], tolerance, $"{task} of step {t + 1}");
+            Near(cpu[t].GradientNorm, cuda[t].GradientNorm, 10 * tolerance, $"the gradient's norm of step {t + 1}");
+        }
+        Assert.NotEqual(cpu[0].Loss, cpu[^1].Loss);
+    }
+
+    [Fact]
+    public void The_same_run_gives_the_same_bits()
+    {
+        var (one, two) = (Run("cuda", Precision.F32), Run("cuda", Precision.F32));
+        Assert.Equal(one.Select(p => (p.Loss, p.GradientNorm)), two.Select(p => (p.Loss, p.GradientNorm)));
+    }
+
+    private List<TrainingProgress> Run(string name, Precision precision)
+    {
+        using var device = Devices.Open(name);
+        var config = TinyPlip.Config();
+        config = config with { Training = config.Training with { Steps = Steps, ValidateEvery = Steps, Precision = precision, ClipNorm = 1 } };
+        var seen = new List<TrainingProgress>();
+        using var trainer = plip.Trainer(device, config, plip.NewFolder(), progress: seen.Add);
+        Assert.True(trainer.Run());
+        return seen;
+    }
+
+    private static void Near(double expected, double actual, double tolerance, string what) =>
+        Assert.True(Math.Abs(expected - actual) <= tolerance * Math.Max(1, Math.Abs(expected)), FormattableString.Invariant($"{what}: {actual:R} on CUDA, {expected:R} on the CPU"));
+}
