@@ -5,7 +5,7 @@
 //   care     erfc, not 1+erf: the tail of gelu keeps its digits. A NaN stays one. No fast-math: e⁻ˣ may overflow and then gives the limit
 //   see      arXiv:1606.08415 · engine/ops/Activations.cs · ActivationsTests
 // options  -DTYPE=float -DPACK=4|1 -DFUNCTION=gelu|relu|sigmoid|tanh
-// options  -DTYPE=bf16|half -DPACK=8|1 -DFUNCTION=gelu|relu|sigmoid|tanh
+// options  -DTYPE=bf16|half -DPACK=8 -DFUNCTION=gelu|relu|sigmoid|tanh
 #include "load.cuh"
 
 typedef TYPE T;

@@ -11,6 +11,8 @@
 //            4 mod 8 floats apart: sixteen rows read 16 bytes each without a bank conflict. A thread's sums run in the order of the keys
 //            (queries): the same bits every time
 //   see      engine/ops/Attention.cs · AttentionTests
+// options  -DTYPE=float -DPACK=4 -DHEAD=16|64|256
+// options  -DTYPE=bf16|half -DPACK=8 -DHEAD=16|64|256
 #include "load.cuh"
 #include "smem.cuh"
 #include "warp.cuh"

@@ -4,6 +4,8 @@
 //   launch   a block or more for a row of the result: grid (N·rows, parts of a row), a thread for PACK channels of a pixel
 //   care     windows come from windows.cuh. Backward gathers in order: no atomics, nothing cleared first
 //   see      engine/ops/AveragePool.cs · AveragePoolTests
+// options  -DTYPE=float -DPACK=4|1
+// options  -DTYPE=bf16|half -DPACK=8
 #include "load.cuh"
 #include "windows.cuh"
 

@@ -8,6 +8,10 @@
 //   care     centre, then square, in each block, with the block's own mean; blocks are merged in F64 in one order (Chan). The sign of y is
 //            worked out again from x by the same operations as forward, so it is the same bits; with a residual y itself is read
 //   see      arXiv:1502.03167 · engine/ops/BatchNorm.cs · BatchNormTests
+// options  -DTYPE=float -DPACK=4|1 -DLANES=8|32 -DRELU=0 -DMASKED=0
+// options  -DTYPE=bf16|half -DPACK=8 -DLANES=8|32 -DRELU=0 -DMASKED=0
+// options  -DTYPE=float -DPACK=4 -DLANES=32 -DRELU=1 -DMASKED=0|1
+// options  -DTYPE=bf16|half -DPACK=8 -DLANES=32 -DRELU=1 -DMASKED=0|1
 #include "columns.cuh"
 
 typedef TYPE T;

@@ -8,6 +8,8 @@
 //   care     the next 16 terms are fetched while these are multiplied. Taps outside the picture are zeros. F32 products and sums whatever
 //            is stored; parts of the weight gradient are fixed by the shape and added in order, so the same bits every time
 //   see      engine/ops/Conv2d.cs · Conv2dTests
+// options  -DTYPE=float|bf16|half -DTILE=64|128 -DPACK_A=4 -DPACK_B=4 -DPACK_Y=4
+// options  -DTYPE=float|bf16|half -DTILE=64 -DPACK_A=1 -DPACK_B=1|4 -DPACK_Y=1|4
 #include "load.cuh"
 
 typedef TYPE T;

@@ -5,7 +5,7 @@
 //   care     y may be an input: a thread reads what it writes and nothing else
 //   see      engine/ops/Elementwise.cs · ElementwiseTests
 // options  -DTYPE=float -DPACK=4|1
-// options  -DTYPE=bf16|half -DPACK=8|1
+// options  -DTYPE=bf16|half -DPACK=8
 #include "load.cuh"
 
 typedef TYPE T;

@@ -3,6 +3,7 @@
 //   traffic  1 read, 1 write
 //   launch   a thread a pixel, block 256: a warp's three loads fall into the same lines
 //   see      engine/ops/Gray.cs · GrayTests
+// options  -DTYPE=float|bf16|half
 #include "load.cuh"
 
 typedef TYPE T;

@@ -4,6 +4,8 @@
 //   launch   columns.cuh: forward grid (N, groups of columns); backward (N·blocks, groups), 256 pixels or more a block
 //   care     of equals the first wins, whichever thread saw it; a NaN wins over numbers and a later one over an earlier, as on the CPU
 //   see      engine/ops/MaxPixels.cs · MaxPixelsTests
+// options  -DTYPE=float -DPACK=4|1 -DLANES=8|32
+// options  -DTYPE=bf16|half -DPACK=8 -DLANES=8|32
 #include "columns.cuh"
 
 typedef TYPE T;

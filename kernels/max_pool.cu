@@ -5,6 +5,8 @@
 //   launch   a block or more for a row of the result: grid (N·rows, parts of a row), a thread for PACK channels of a pixel
 //   care     a NaN wins forward. Backward gathers in order: no atomics, nothing cleared first
 //   see      engine/ops/MaxPool.cs · MaxPoolTests
+// options  -DTYPE=float -DPACK=4|1
+// options  -DTYPE=bf16|half -DPACK=8
 #include "load.cuh"
 #include "windows.cuh"
 

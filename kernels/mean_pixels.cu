@@ -4,6 +4,8 @@
 //   launch   columns.cuh, grid (N·blocks, groups of columns); a picture's blocks, 256 pixels or more each, are added by pixel_sums.cu
 //   care     F32 sums in one fixed order
 //   see      engine/ops/MeanPixels.cs · MeanPixelsTests
+// options  -DTYPE=float -DPACK=4|1 -DLANES=8|32
+// options  -DTYPE=bf16|half -DPACK=8 -DLANES=8|32
 #include "columns.cuh"
 
 typedef TYPE T;

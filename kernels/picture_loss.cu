@@ -5,6 +5,8 @@
 //   launch   sums: block 256 for 8,192 elements of a picture; total: one block; backward: the same blocks
 //   care     blocks are fixed by the shape and added in order, in F64: the same bits every time
 //   see      engine/ops/PictureLoss.cs · PictureLossTests
+// options  -DTYPE=float -DPACK=4|1 -DABSOLUTE=0|1
+// options  -DTYPE=bf16|half -DPACK=8 -DABSOLUTE=0|1
 #include "load.cuh"
 #include "warp.cuh"
 

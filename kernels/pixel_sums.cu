@@ -4,6 +4,7 @@
 //   launch   a thread an element of y, block 256
 //   care     blocks are fixed by the shape and added in order: the same bits every time
 //   see      engine/ops/PixelSums.cs · MeanPixelsTests, ScaleChannelsTests
+// options  -DTYPE=float|bf16|half
 #include "load.cuh"
 
 typedef TYPE T;

@@ -5,6 +5,8 @@
 //   launch   a block or more for a row of the result: grid (N·rows, parts of a row), a thread for PACK channels of a pixel
 //   care     a source position is a fraction of integers, so that both directions see the same weights; no atomics, nothing cleared first
 //   see      engine/ops/Upsample.cs · UpsampleTests
+// options  -DTYPE=float -DPACK=4|1 -DNEAREST=0|1
+// options  -DTYPE=bf16|half -DPACK=8 -DNEAREST=0|1
 #include "load.cuh"
 
 typedef TYPE T;
