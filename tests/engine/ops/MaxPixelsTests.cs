@@ -5,7 +5,7 @@ namespace Plip.Tests.Engine;
 
 public class MaxPixelsTests
 {
-    [Theory, OnEachDevice("1x1x1x1", "2x3x2x5", "3x2x2x17", "1x13x10x2", "2x2x1x33")]
+    [Theory, OnEachDevice("1x1x1x1", "2x3x2x5", "3x2x2x17", "1x13x10x2", "2x2x1x33", "2x20x17x1", "1x15x19x4")]
     public void Matches_the_formula(string device, int[] s)
     {
         using var d = Devices.Open(device);
