@@ -12,12 +12,13 @@ public sealed class CudaTrainingTests(TinyPlip plip) : IClassFixture<TinyPlip>
 
     /// <summary>
     /// The CPU's losses, step by step: dropout, masking and batches are the same numbers on both. In the first step both devices have the same
-    /// weights and only round differently, 6e-8 a time through some 40 layers whose batch norms and cosines of norm-1 vectors enlarge it. Then
-    /// Adan divides by the root of a gradient: where that is near zero a rounding decides on a step as long as the rate, and losses drift apart.
+    /// weights and only round differently, 6e-8 a time through some 40 layers. Then Adan divides by the root of a gradient: where that is near
+    /// zero a rounding decides on a step as long as the rate, and losses drift apart. The emulator was seen to differ by 1e-7 in F32 and 1e-3 in
+    /// BF16 after four steps; a GPU's tensor cores and exponentials round at other places than it does, hence the room.
     /// </summary>
     [Theory]
-    [InlineData(Precision.F32, 2e-4, 1e-2)]
-    [InlineData(Precision.BF16, 2e-2, 5e-2)] // each rounding is 2⁻⁹, and the devices round at other places
+    [InlineData(Precision.F32, 1e-5, 1e-3)]
+    [InlineData(Precision.BF16, 2e-3, 1e-2)] // each rounding is 2⁻⁹, and the devices round at other places
     public void Training_gives_the_CPUs_losses(Precision precision, double first, double later)
     {
         var (cpu, cuda) = (Run("cpu", precision), Run("cuda", precision));
