@@ -3,6 +3,8 @@
 //   traffic  x once
 //   launch   a warp for a row of up to 1,024, block (32, 4); else a block of 256
 //   see      engine/ops/ArgMax.cs · ArgMaxTests
+// options  -DTYPE=float -DPACK=4 -DTHREADS=32|256
+// options  -DTYPE=bf16|half -DPACK=8 -DTHREADS=32|256
 #include "rows.cuh"
 
 typedef TYPE T;

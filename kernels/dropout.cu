@@ -4,6 +4,8 @@
 //   launch   a thread for each 8 elements, that is two blocks of Philox and one byte of the mask; block 256
 //   care     byte k of the mask is elements 8k … 8k+7, lowest bit first: the CPU's words of 32, so the same elements on every device
 //   see      Srivastava et al., JMLR 15 (2014) · philox.cuh · engine/ops/Dropout.cs · DropoutTests
+// options  -DTYPE=float -DPACK=4|1
+// options  -DTYPE=bf16|half -DPACK=8|1
 #include "load.cuh"
 #include "philox.cuh"
 
