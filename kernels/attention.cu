@@ -11,8 +11,9 @@
 //            4 mod 8 floats apart: sixteen rows read 16 bytes each without a bank conflict. A thread's sums run in the order of the keys
 //            (queries): the same bits every time
 //   see      engine/ops/Attention.cs · AttentionTests
-// options  -DTYPE=float -DPACK=4 -DHEAD=16|64|256
-// options  -DTYPE=bf16|half -DPACK=8 -DHEAD=16|64|256
+// options  -DTYPE=float -DPACK=4 -DHEAD=64|128|256
+// options  -DTYPE=bf16|half -DPACK=8 -DHEAD=64|128|256
+// options  -DTYPE=float|bf16|half -DPACK=1 -DHEAD=3|70
 #include "load.cuh"
 #include "smem.cuh"
 #include "warp.cuh"
@@ -111,7 +112,7 @@ template <int M> __device__ __forceinline__ void clear(float (&sums)[M][COLUMNS]
         for (int j = 0; j < COLUMNS; j++) sums[i][j] = 0;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) attention_forward(
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_forward(
     T* y, float* lse, const T* q, const T* k, const T* v, const int* cu_query, const int* cu_key, int sequences, int queries, int width, float scale) {
     constexpr int N = FORWARD / SIDE;
     DYN_SMEM(float, own);
@@ -182,7 +183,7 @@ extern "C" __global__ void __launch_bounds__(128) attention_delta(float* delta, 
 }
 
 // A block owns queries and walks their keys.
-extern "C" __global__ void __launch_bounds__(THREADS) attention_backward_queries(
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_backward_queries(
     T* dq, const T* dy, const float* lse, const float* delta, const T* q, const T* k, const T* v, const int* cu_query, const int* cu_key, int sequences,
     int queries, int width, float scale) {
     constexpr int N = BACKWARD / SIDE;
@@ -230,7 +231,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention_backward_queries
 }
 
 // A block owns keys and values and walks their queries. Q is scaled as it is loaded, so dK needs no factor.
-extern "C" __global__ void __launch_bounds__(THREADS) attention_backward_keys(
+extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_backward_keys(
     T* dk, T* dv, const T* dy, const float* lse, const float* delta, const T* q, const T* k, const T* v, const int* cu_query, const int* cu_key,
     int sequences, int queries, int width, float scale) {
     constexpr int N = BACKWARD / SIDE;

@@ -214,7 +214,7 @@ template <class Scalar> __device__ __forceinline__ void write(Scalar* row, const
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256) conv2d_forward(
+extern "C" __global__ void __launch_bounds__(256, TILE == 64 ? 2 : 1) conv2d_forward(
     T* y, const T* x, const T* w, const float* bias, int pixels, int h, int wd, int c, int r, int s, int k, int stride, int padding, int ho, int wo) {
     const int row = blockIdx.x * TILE, column = blockIdx.y * TILE, terms = r * s * c;
     Pixels<PACK_A, 1> a;

@@ -6,8 +6,9 @@
 //            max − x[label] first, then + log: exact with logits of 10⁴. Losses are added in F64, in fixed order.
 //            A row of 30,522 begins where it will: walk_row takes single elements up to the next 16 bytes
 //   see      engine/ops/CrossEntropy.cs · CrossEntropyTests
-// options  -DTYPE=float -DPACK=4|1 -DTHREADS=32|256
+// options  -DTYPE=float -DPACK=4 -DTHREADS=32|256
 // options  -DTYPE=bf16|half -DPACK=8 -DTHREADS=32|256
+// options  -DTYPE=float|bf16|half -DPACK=1 -DTHREADS=256
 #include "rows.cuh"
 
 typedef TYPE T;

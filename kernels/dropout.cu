@@ -5,7 +5,7 @@
 //   care     byte k of the mask is elements 8k … 8k+7, lowest bit first: the CPU's words of 32, so the same elements on every device
 //   see      Srivastava et al., JMLR 15 (2014) · philox.cuh · engine/ops/Dropout.cs · DropoutTests
 // options  -DTYPE=float -DPACK=4|1
-// options  -DTYPE=bf16|half -DPACK=8
+// options  -DTYPE=bf16|half -DPACK=8|1
 #include "load.cuh"
 #include "philox.cuh"
 

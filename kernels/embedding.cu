@@ -8,9 +8,9 @@
 //   care     no atomics: picks are in order of (row, position), a chunk of 64 is added in that order, and what chunks share in theirs,
 //            so the same bits every time, and one word that is all of the text costs no more than many
 //   see      engine/ops/Embedding.cs · EmbeddingTests
-// options  -DTYPE=float -DGRADIENT=float -DPACK=4|1
-// options  -DTYPE=bf16 -DGRADIENT=float|bf16 -DPACK=8|1
-// options  -DTYPE=half -DGRADIENT=float|half -DPACK=8|1
+// options  -DTYPE=float|bf16|half -DGRADIENT=float -DPACK=4|1
+// options  -DTYPE=bf16 -DGRADIENT=bf16 -DPACK=4
+// options  -DTYPE=half -DGRADIENT=half -DPACK=4
 #include "load.cuh"
 #include "warp.cuh"
 

@@ -12,7 +12,7 @@
 
 typedef TYPE T;
 
-extern "C" __global__ void __launch_bounds__(256) max_pool_forward(
+extern "C" __global__ void __launch_bounds__(256, 4) max_pool_forward(
     T* y, const T* x, int h, int w, int c, int out_h, int out_w, int k, int stride, int padding) {
     const Axis rows{h, out_h, k, stride, padding}, columns{w, out_w, k, stride, padding};
     const Window high = rows.window(blockIdx.x % out_h);

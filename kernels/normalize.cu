@@ -5,8 +5,9 @@
 //   care     where Σx² leaves F32 (squares of 10²⁰ and of 10⁻²⁰ do), ‖x‖ = m·√Σ(x/m)², m the largest magnitude. Divisions, not 1/‖x‖:
 //            that is infinite for the smallest norms. A NaN or ∞ in a row shows as NaN
 //   see      engine/ops/Normalize.cs · NormalizeTests
-// options  -DTYPE=float -DPACK=4|1 -DTHREADS=32|256
+// options  -DTYPE=float -DPACK=4 -DTHREADS=32|256
 // options  -DTYPE=bf16|half -DPACK=8 -DTHREADS=32|256
+// options  -DTYPE=float|bf16|half -DPACK=1 -DTHREADS=32
 #include "rows.cuh"
 
 typedef TYPE T;

@@ -4,9 +4,9 @@
 //   launch   sequence_sum: block (32, 8), grid (B, ⌈cols/(32·PACK)⌉); the others: a warp a row, block (32, 4)
 //   care     no atomics: warp w adds rows w, w+8, … in order, then the warps are added in theirs. Empty sequences sum to 0
 //   see      engine/ops/Sequences.cs · SequencesTests
-// options  -DTYPE=float -DOTHER=float -DPACK=4|1
-// options  -DTYPE=bf16 -DOTHER=float|bf16 -DPACK=4|1
-// options  -DTYPE=half -DOTHER=float|half -DPACK=4|1
+// options  -DTYPE=float|bf16|half -DOTHER=float -DPACK=4|1
+// options  -DTYPE=bf16 -DOTHER=bf16 -DPACK=4
+// options  -DTYPE=half -DOTHER=half -DPACK=4
 #include "load.cuh"
 
 typedef TYPE T;

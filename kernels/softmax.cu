@@ -7,8 +7,9 @@
 //   care     a row of −∞ has no difference to its maximum: m = 0 then, so that it gives 0 (log: −∞), not NaN.
 //            x − m first, then − log Σ: with x near 10⁴ the one is exact and m + log Σ is not. An entry of −∞ takes no part in Σ dy
 //   see      engine/ops/Softmax.cs · SoftmaxTests
-// options  -DTYPE=float -DPACK=4|1 -DTHREADS=32|256 -DSTEPS=4
-// options  -DTYPE=bf16|half -DPACK=8 -DTHREADS=32|256 -DSTEPS=4
+// options  -DTYPE=float -DPACK=4 -DTHREADS=32 -DSTEPS=1|8
+// options  -DTYPE=bf16|half -DPACK=8 -DTHREADS=32 -DSTEPS=4
+// options  -DTYPE=float|bf16|half -DPACK=1 -DTHREADS=256 -DSTEPS=0|32
 #include "rows.cuh"
 
 typedef TYPE T;

@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 g++ -std=c++17 -O1 "$here/compile.cpp" -o "$work/compile" -ldl
 # A file for each core at a time.
 if ! ls "$kernels"/*.cu | xargs -P "$(nproc)" -I{} sh -c '"$1/compile" "$2/libnvrtc.so.12" "$3/common" sm_80,sm_89,sm_90a "$4" > "$1/$(basename "$4" .cu).txt"' _ "$work" "$nvrtc" "$kernels" {}; then
-    grep -h -A20 '^FAIL' "$work"/*.txt
+    grep -h -B4 -A12 '^FAIL' "$work"/*.txt
     exit 1
 fi
 for file in "$kernels"/*.cu; do cat "$work/$(basename "$file" .cu).txt"; done > "$work/resources.table"
