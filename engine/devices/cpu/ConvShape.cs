@@ -11,12 +11,6 @@ internal readonly record struct ConvShape(int N, int H, int W, int C, int R, int
 
     /// <summary>Floating-point operations, the same forward, for the data and for the weights.</summary>
     public double Flops => 2.0 * N * Ho * Wo * K * R * S * C;
-
-    /// <summary>Rows that the filter visits: padding included, a remainder that no output reads left out.</summary>
-    public int PaddedH => (Ho - 1) * Stride + R;
-
-    /// <summary>Columns that the filter visits.</summary>
-    public int PaddedW => (Wo - 1) * Stride + S;
 }
 
 /// <summary>

@@ -16,9 +16,6 @@ internal readonly record struct Launch(int GridX, int GridY, int GridZ, int Bloc
     /// <summary>A thread for each run of elements: block 256, grid ⌈count/(256·run)⌉.</summary>
     public static Launch PerElement(long count, int run = 1) => new(Blocks(count, (long)ElementThreads * run), 1, 1, ElementThreads, 1, 1, 0);
 
-    /// <summary>A thread for each pack of 16 bytes of a type: 4 elements of F32, 8 of BF16.</summary>
-    public static Launch PerPack(long count, DType type) => PerElement(count, 16 / type.Size());
-
     /// <summary>A grid; its block follows: <c>Launch.Grid(x, y).Of(32, 8)</c>.</summary>
     public static Launch Grid(long x, int y = 1, int z = 1) => new(checked((int)x), y, z, 1, 1, 1, 0);
 
