@@ -13,10 +13,13 @@ namespace Plip.Tests;
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class OnEachDeviceAttribute(params string[] shapes) : DataAttribute
 {
+    /// <summary>For what only the CPU device has.</summary>
+    public bool CpuOnly { get; set; }
+
     public override ValueTask<IReadOnlyCollection<ITheoryDataRow>> GetData(MethodInfo testMethod, DisposalTracker disposalTracker)
     {
         var rows = new List<ITheoryDataRow>();
-        foreach (var device in Devices.For(testMethod))
+        foreach (var device in CpuOnly ? Devices.Cpu : [.. Devices.Cpu, .. Devices.Cuda])
         {
             if (shapes.Length == 0) rows.Add(new TheoryDataRow(device));
             foreach (var s in shapes) rows.Add(new TheoryDataRow(device, s.Split('x').Select(int.Parse).ToArray()));
@@ -31,24 +34,13 @@ public sealed class OnEachDeviceAttribute(params string[] shapes) : DataAttribut
 public static class Devices
 {
     /// <summary>Several threads and one, and each width of vectors: the same tests must pass on all.</summary>
-    public static readonly string[] All = ["cpu", "cpu-1", "cpu-256", "cpu-128"];
-
-    /// <summary>Test classes of pages that have CUDA code. A page that gets some adds its class here.</summary>
-    private static readonly string[] s_onCuda =
-        [
-            "LayerNormTests", "ElementwiseTests", "ActivationsTests", "ReduceTests", "SumRowsTests", "MatMulTests", "LinearTests", "CastTests",
-            "SoftmaxTests", "EmbeddingTests", "SequencesTests", "CrossEntropyTests", "NormalizeTests", "DropoutTests", "ArgMaxTests", "AttentionTests",
-            "ShapesTests", "CmpmTests", "SdmTests", "InfoNceTests", "AlignmentLossTests", "OptimizerTests", "ComputeCopyTests", "EmaTests",
-            "GradientClipTests", "ParameterStoreTests", "LayerTests",
-            "Conv2dTests", "BatchNormTests", "AveragePoolTests", "MaxPoolTests", "UpsampleTests", "ScaleChannelsTests", "MeanPixelsTests",
-            "MaxPixelsTests", "GrayTests", "PictureLossTests",
-        ];
+    public static readonly string[] Cpu = ["cpu", "cpu-1", "cpu-256", "cpu-128"];
 
     /// <summary>
-    /// The devices a theory runs on: CUDA too where all that its class tests has CUDA code. "cuda-exact" gives each tensor memory of its own,
-    /// so that the emulator sees a kernel that reads or writes past its end.
+    /// CUDA, on the machine's GPU or the emulator. "cuda-exact" gives each tensor memory of its own, so that the emulator sees a kernel that
+    /// reads or writes past its end.
     /// </summary>
-    public static IEnumerable<string> For(MethodInfo test) => s_onCuda.Contains(test.DeclaringType!.Name) ? [.. All, "cuda", "cuda-exact"] : All;
+    public static readonly string[] Cuda = ["cuda", "cuda-exact"];
 
     public static Device Open(string name) => name switch
     {

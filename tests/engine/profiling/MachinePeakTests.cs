@@ -17,19 +17,10 @@ public sealed class MachinePeakTests
     [Theory, OnEachDevice]
     public void A_measurement_gives_numbers_and_leaves_nothing(string device)
     {
-        using var d = (CpuDevice)Devices.Open(device);
+        using var d = Devices.Open(device);
         var peak = MachinePeak.Measure(d);
         Assert.True(double.IsFinite(peak.FlopsPerSecond) && peak.FlopsPerSecond > 0);
         Assert.True(double.IsFinite(peak.BytesPerSecond) && peak.BytesPerSecond > 0);
         Assert.Equal(0, d.MemoryInUse.Blocks);
-    }
-
-    [Fact]
-    public void A_GPU_is_measured_too()
-    {
-        using var d = CudaTest.Open();
-        var peak = MachinePeak.Measure((Device)d);
-        Assert.True(double.IsFinite(peak.FlopsPerSecond) && peak.FlopsPerSecond > 0);
-        Assert.True(double.IsFinite(peak.BytesPerSecond) && peak.BytesPerSecond > 0);
     }
 }

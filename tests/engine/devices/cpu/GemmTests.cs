@@ -8,7 +8,7 @@ public unsafe class GemmTests
 {
     private const float Untouched = 12345;
 
-    [Theory, OnEachDevice("5x7x3", "9x33x17", "20x170x800", "530x40x20", "33x500x0")]
+    [Theory, OnEachDevice("5x7x3", "9x33x17", "20x170x800", "530x40x20", "33x500x0", CpuOnly = true)]
     public void Adds_a_bias_or_to_what_is_there_and_keeps_out_of_gaps(string device, int[] mnk)
     {
         using var cpu = (CpuDevice)Devices.Open(device);
@@ -21,7 +21,7 @@ public unsafe class GemmTests
                 }
     }
 
-    [Theory, OnEachDevice("9x33x17", "20x170x800", "530x40x20")]
+    [Theory, OnEachDevice("9x33x17", "20x170x800", "530x40x20", CpuOnly = true)]
     public void Gives_GELU_of_the_result_as_well(string device, int[] mnk)
     {
         using var cpu = (CpuDevice)Devices.Open(device);
