@@ -1,0 +1,12 @@
+using System.CommandLine;
+
+namespace Plip.Tool;
+
+/// <summary><c>plip kernels</c>: what proves kernels/*.cu.</summary>
+internal static class KernelsCommand
+{
+    public static Command Create() => new("kernels", "Check the CUDA kernels.")
+    {
+        KernelsCompareCommand.Create(),
+    };
+}
