@@ -7,6 +7,9 @@ internal static class KernelsCommand
 {
     public static Command Create() => new("kernels", "Check the CUDA kernels.")
     {
+        KernelsCheckCommand.Create(),
         KernelsCompareCommand.Create(),
+        KernelsMutateCommand.Create(),
+        KernelsRunCommand.Create(),
     };
 }
