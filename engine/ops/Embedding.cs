@@ -84,7 +84,12 @@ file readonly unsafe struct GatherForward(Tensor y, Tensor x, Tensor indices) : 
         var cols = x.Cols;
         cpu.ForRange(y.Rows, RowBlocks.PerTask(cols), (from, to) =>
         {
-            for (var t = from; t < to; t++) new ReadOnlySpan<T>(px + (long)at[t] * cols, cols).CopyTo(new Span<T>(py + t * cols, cols));
+            for (var t = from; t < to; t++)
+            {
+                // Rows lie anywhere, and the processor foresees none but the one it reads.
+                if (t + 2 < to) Ahead.Line(px + (long)at[t + 2] * cols, cols);
+                new ReadOnlySpan<T>(px + (long)at[t] * cols, cols).CopyTo(new Span<T>(py + t * cols, cols));
+            }
         });
     }
 }

@@ -20,6 +20,9 @@ internal static unsafe class Gemm
     // Elements of a result that does not fit L2.
     private const int LargeResult = 1 << 19;
 
+    // Rows of A of these lengths are asked for a tile ahead: the processor foresees longer ones, and shorter come several to a page.
+    private const int FewTerms = 64, SomeTerms = 256;
+
     // Terms from which on a sum is worth cutting.
     private const int LongSum = 256;
 
@@ -161,7 +164,14 @@ internal static unsafe class Gemm
                     height = high ? NarrowTiles.Rows<V>() : Math.Min(V.TileRows, rows - i);
                     var corner = target + i * (nint)columns;
                     var last = k0 + kc >= to;
-                    if (last && (!direct || (large && kc < MicroKernels.ShortSum))) Ahead.Target(c + i * ldc + j, ldc, height, count);
+                    if (last && (!direct || (large && kc < MicroKernels.ShortSum)))
+                    {
+                        const int far = MicroKernels.TilesAhead * MicroKernels.MaxRows;
+                        if (i == 0) Ahead.Target(c + j, ldc, Math.Min(far, rows), count);
+                        if (i + far < rows) Ahead.Target(c + (i + far) * ldc + j, ldc, Math.Min(height, rows - i - far), count);
+                    }
+                    if (p == p0 && a.IsInPlace && kc is >= FewTerms and <= SomeTerms)
+                        for (var r = i + V.TileRows; r < Math.Min(rows, i + 2 * V.TileRows); r++) Ahead.Line(block + r * stride, kc);
                     if (last && gelu != null) Ahead.Target(gelu + i * ldc + j, ldc, height, count);
                     if (kc == 0)
                     {

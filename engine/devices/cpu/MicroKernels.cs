@@ -17,6 +17,9 @@ internal static unsafe class MicroKernels
     /// <summary>Sums of fewer terms ask for their tile only where the caller does: where it is in L2 already, asking costs 3 %.</summary>
     public const int ShortSum = 128;
 
+    /// <summary>How far ahead the tiles of short sums are asked for: they come from the last cache in the time that two of them take, not one.</summary>
+    public const int TilesAhead = 2;
+
     // Terms from which on a sum is worth interrupting.
     private const int LongStep = 32;
 
