@@ -22,7 +22,7 @@ internal static class PictureSpecs
             .. Both("max_pool2d", stage1, [Map(stage1)], 1.25, 2.25, t => Ops.MaxPool2d(t[0], 2), 2),
             .. Both("max_pixels", last, [Map(last)], 1, 2, t => Ops.MaxPixels(t[0])),
             .. Both("mean_pixels", decoder, [Map(decoder)], 1, 1, t => Ops.MeanPixels(t[0])),
-            .. Both("scale_channels", decoder, [Map(decoder), new OpInput(InputKind.Plain, 8, 1024)], 2, 3, t => Ops.ScaleChannels(t[0], t[1])),
+            .. Both("scale_channels", decoder, [Map(decoder), new OpInput(InputKind.Plain, n, 1024)], 2, 3, t => Ops.ScaleChannels(t[0], t[1])),
             .. Both("upsample_bilinear2d_x8", small, [Map(small)], 65, 65, t => Ops.UpsampleBilinear2d(t[0], 64, 32)),
             .. Both("concat_4", stage1, [Map(stage1), Map(stage1), Map(stage1), Map(stage1)], 8, 8, t => Ops.Concat(t, 3)),
         ];

@@ -11,11 +11,13 @@ internal static class KernelsCompareCommand
     {
         var deviceName = new Option<string>("--device") { Description = $"The device to hold against the CPU: {Devices.Names}.", DefaultValueFactory = _ => "cuda" };
         var word = new Option<string>("--case") { Description = "Only cases with this word in their name.", DefaultValueFactory = _ => "" };
-        var command = new Command("compare", "Run every kernel on a device and compare results and gradients with the CPU's.") { deviceName, word };
+        var exact = new Option<bool>("--exact") { Description = "On a GPU, give each tensor memory of its own: compute-sanitizer then sees every access past its end." };
+        var command = new Command("compare", "Run every kernel on a device and compare results and gradients with the CPU's.") { deviceName, word, exact };
         command.SetAction(p =>
         {
             using var cpu = Options.Open("cpu");
-            using var device = Options.Open(p.GetValue(deviceName)!);
+            if (p.GetValue(exact) && p.GetValue(deviceName) != "cuda") throw new UsageException("--exact is for --device cuda");
+            using var device = p.GetValue(exact) ? new CudaDevice(pooled: false) : Options.Open(p.GetValue(deviceName)!);
             return Run(Console.Out, cpu, device, p.GetValue(word)!);
         });
         return command;
