@@ -8,8 +8,10 @@ namespace Plip.Engine;
 /// The GPU's memory for tensors. Asking the driver costs as much as a hundred kernels and makes the GPU wait, so blocks are kept by size
 /// class and handed out again, the lowest free address first: a repeated step gets the same addresses (DESIGN 2), which a captured graph needs.
 /// A block given back may still be read by kernels under way; whoever gets it next works on the same stream, behind them.
+/// The emulator's check mode is told what is handed out and taken back, so that a kernel that reads a block nobody wrote yet, or past
+/// its tensor's end, or after its release, is reported although the memory is the pool's.
 /// </summary>
-internal sealed unsafe class CudaMemory(bool pooled, long limit)
+internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0)
 {
     private const long Slab = 8 << 20, SmallBlock = 1 << 20; // smaller blocks are cut from slabs
     private const int MakersShown = 8;
@@ -18,6 +20,7 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit)
     private readonly Dictionary<nint, (long Bytes, string MadeBy)> _live = [];
     private readonly Dictionary<nint, long> _held = []; // blocks that captured graphs write to
     private readonly List<nint> _slabs = [];
+    private readonly bool _marked = pooled && CudaLibraries.Current.IsChecking;
     private Dictionary<nint, long>? _capturing;
     private nint _next, _end;
 
@@ -46,6 +49,8 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit)
         else block = pooled && size < SmallBlock ? Cut(size, madeBy, finish) : Ask(size, madeBy, finish);
         _live[block] = (size, madeBy);
         if (_capturing != null) _capturing[block] = size;
+        Mark(block, bytes, fresh: true);
+        Mark(block + (nint)bytes, size - bytes, fresh: false);
         return block;
     }
 
@@ -55,6 +60,8 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit)
         if (!_live.Remove(block, out var was) || _held.ContainsKey(block)) return;
         if (pooled)
         {
+            // What a graph captures it repeats at each replay, when a block that is not its own may be another's.
+            if (_capturing == null || _capturing.ContainsKey(block)) Mark(block, was.Bytes, fresh: false);
             Cache(block, was.Bytes);
             return;
         }
@@ -119,6 +126,12 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit)
         CachedBytes += size;
     }
 
+    /// <summary>Tells check mode, in order with the kernels, that memory holds nothing yet (fresh) or is nobody's.</summary>
+    private void Mark(nint at, long bytes, bool fresh)
+    {
+        if (_marked && bytes > 0) Cuda.Check(cuEmulatorMark(at, (nuint)bytes, fresh ? 1 : 0, stream));
+    }
+
     private nint Cut(long size, string madeBy, Action finish)
     {
         if (_next + size > _end)
@@ -129,6 +142,7 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit)
             if (_next == 0) _next = Ask(bytes = SmallBlock, madeBy, finish);
             _end = _next + (nint)bytes;
             _slabs.Add(_next);
+            Mark(_next, bytes, fresh: false);
         }
         var block = _next;
         _next += (nint)size; // a size class is a multiple of 64 bytes, and of 256 from 1 KB on

@@ -59,7 +59,7 @@ internal static class KernelsMutateCommand
             Directory.Delete(temporary, recursive: true);
         }
         foreach (var f in failed.Order(StringComparer.Ordinal)) o.WriteLine($"FAILED {f.ReplaceLineEndings("\n  ")}");
-        o.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{mutants.Count} barriers and waits: {noticed} missed at once, {equivalent} known to be equivalent, {failed.Count} failed"));
+        o.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{mutants.Count} barriers and waits, {equivalent} of them known to be equivalent: {noticed + equivalent} passed, {failed.Count} failed"));
         return failed.Count == 0 && mutants.Count > 0 ? 0 : CommandLine.Failed;
     }
 
