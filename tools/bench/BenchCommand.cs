@@ -1,8 +1,9 @@
 using System.CommandLine;
+using Plip.Engine;
 
 namespace Plip.Bench;
 
-/// <summary>The program: <c>bench cpu</c> measures, <c>bench table</c> prints what was measured. Wrong use exits 2, a failure 1.</summary>
+/// <summary>The program: <c>bench cpu</c> and <c>bench cuda</c> measure, <c>bench table</c> prints what was measured. Wrong use exits 2, a failure 1.</summary>
 internal static class BenchCommand
 {
     public const int Failed = 1, WrongUse = 2;
@@ -12,6 +13,8 @@ internal static class BenchCommand
         var root = new RootCommand("Times PLIP's ops and whole training steps beside the machine's own limits, and beside peers where there are any.")
         {
             CpuCommand.Create(peers),
+            CudaCommand.Create(),
+            JoinCommand.Create(),
             TableCommand.Create(),
         };
         var parsed = root.Parse(args);
@@ -24,7 +27,7 @@ internal static class BenchCommand
         {
             return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
         }
-        catch (Exception e) when (e is BenchException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is BenchException or IOException or UnauthorizedAccessException or CudaException)
         {
             Console.Error.WriteLine($"bench: {e.Message}");
             return Failed;

@@ -42,7 +42,7 @@ public class BenchCommandTests
         Assert.Contains(mentions, Assert.Single(run.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
     }
 
-    private static (int Code, string Out, string Error) Run(params string[] args)
+    internal static (int Code, string Out, string Error) Run(params string[] args)
     {
         var (keepOut, keepError) = (Console.Out, Console.Error);
         using var o = new StringWriter();

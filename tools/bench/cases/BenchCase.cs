@@ -8,7 +8,7 @@ namespace Plip.Bench;
 /// <param name="Flops">Operations, counted by formula; 0 where traffic alone matters.</param>
 /// <param name="Bytes">Least traffic: every input read once, every output written once.</param>
 /// <param name="Ours">Puts our side in place.</param>
-internal sealed record BenchCase(string Group, string Name, double Flops, double Bytes, Func<CpuDevice, Timed> Ours)
+internal sealed record BenchCase(string Group, string Name, double Flops, double Bytes, Func<Device, Timed> Ours)
 {
     /// <summary>How many of <see cref="ItemName"/> a run handles; 0 for ops.</summary>
     public int Items { get; init; }

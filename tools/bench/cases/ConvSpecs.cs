@@ -2,22 +2,22 @@ using Plip.Engine;
 
 namespace Plip.Bench;
 
-/// <summary>Convolutions of plip-rn50 at 256×128 and batch 8, and of plip-tiny at 96×48 and batch 64; each gradient on its own.</summary>
+/// <summary>Convolutions of plip-rn50 at 256×128, and of plip-tiny at 96×48 and batch 64; each gradient on its own.</summary>
 internal static class ConvSpecs
 {
-    private static readonly Layer[] Layers =
+    private static Layer[] Layers(int n) =>
     [
-        new(8, 64, 32, 64, 64, 3), new(8, 32, 16, 128, 128, 3), new(8, 16, 8, 256, 256, 3), new(8, 8, 4, 512, 512, 3),
-        new(8, 8, 4, 512, 2048, 1), new(8, 64, 32, 256, 64, 1), new(8, 64, 32, 64, 256, 1),
-        new(8, 64, 32, 128, 128, 3, Stride: 2),
-        new(8, 256, 128, 3, 32, 3, Stride: 2), new(8, 128, 64, 32, 32, 3), new(8, 128, 64, 32, 64, 3),
+        new(n, 64, 32, 64, 64, 3), new(n, 32, 16, 128, 128, 3), new(n, 16, 8, 256, 256, 3), new(n, 8, 4, 512, 512, 3),
+        new(n, 8, 4, 512, 2048, 1), new(n, 64, 32, 256, 64, 1), new(n, 64, 32, 64, 256, 1),
+        new(n, 64, 32, 128, 128, 3, Stride: 2),
+        new(n, 256, 128, 3, 32, 3, Stride: 2), new(n, 128, 64, 32, 32, 3), new(n, 128, 64, 32, 64, 3),
         new(64, 48, 24, 8, 16, 3), new(64, 24, 12, 16, 16, 3), new(64, 12, 6, 64, 64, 3), new(64, 6, 3, 128, 128, 3), new(64, 24, 12, 16, 64, 1),
     ];
 
     // The colorization decoder: 3×3, stride 2, padding 1, output padding 1. Height and width are the smaller side's.
-    private static readonly Layer[] Transposed = [new(8, 64, 32, 1024, 256, 3, Stride: 2), new(8, 128, 64, 256, 3, 3, Stride: 2)];
+    private static Layer[] Transposed(int n) => [new(n, 64, 32, 1024, 256, 3, Stride: 2), new(n, 128, 64, 256, 3, 3, Stride: 2)];
 
-    public static IEnumerable<OpSpec> All => Layers.SelectMany(Convolution).Concat(Transposed.SelectMany(Transpose));
+    public static IEnumerable<OpSpec> Of(Sizes sizes) => Layers(sizes.Pictures).SelectMany(Convolution).Concat(Transposed(sizes.Pictures).SelectMany(Transpose));
 
     private static IEnumerable<OpSpec> Convolution(Layer l)
     {

@@ -5,15 +5,18 @@ namespace Plip.Bench;
 /// <summary>Products C (m×n) = A·B with k terms: what linear layers (NT), their data gradients (NN) and weight gradients (TN) are.</summary>
 internal static class GemmSpecs
 {
-    // m×n×k: BERT-base over some 2048 tokens, a 1×1 convolution of ResNet-50 over 8 pictures, a small square, plip-tiny's linears.
-    private static readonly (int M, int N, int K)[] Large = [(2048, 768, 768), (2048, 3072, 768), (2048, 768, 3072), (16384, 256, 64), (256, 256, 256)];
+    // plip-tiny's linears.
     private static readonly (int M, int N, int K)[] Tiny = [(1664, 64, 64), (1664, 256, 64), (1664, 64, 256), (64, 64, 512), (320, 2000, 64)];
 
-    public static IEnumerable<OpSpec> All =>
+    public static IEnumerable<OpSpec> Of(Sizes sizes) =>
     [
-        .. Large.SelectMany(s => new[] { Nn(s), Nt(s), Tn(s) }),
+        .. Large(sizes).SelectMany(s => new[] { Nn(s), Nt(s), Tn(s) }),
         .. Tiny.SelectMany(s => new[] { Nt(s) }),
     ];
+
+    // m×n×k: BERT-base over a batch's tokens, a 1×1 convolution of ResNet-50 over its pictures, a small square.
+    private static (int M, int N, int K)[] Large(Sizes s) =>
+        [(s.Tokens, 768, 768), (s.Tokens, 3072, 768), (s.Tokens, 768, 3072), (s.Pictures * 2048, 256, 64), (256, 256, 256)];
 
     private static OpSpec Nn((int M, int N, int K) s) => Spec("gemm_nn", s, [s.M, s.K], [s.K, s.N], t => Ops.MatMul(t[0], t[1]));
 

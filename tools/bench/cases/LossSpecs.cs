@@ -5,13 +5,16 @@ namespace Plip.Bench;
 /// <summary>The losses of the three tasks.</summary>
 internal static class LossSpecs
 {
-    public static IEnumerable<OpSpec> All =>
+    public static IEnumerable<OpSpec> Of(Sizes sizes) =>
     [
-        .. PictureSpecs.Both("cross_entropy", [256, 30522], [new OpInput(InputKind.Plain, 256, 30522), new OpInput(InputKind.Index, 256) { Range = 30522 }], 1, 2,
+        .. PictureSpecs.Both(
+            "cross_entropy", [sizes.Masked, 30522], [new OpInput(InputKind.Plain, sizes.Masked, 30522), new OpInput(InputKind.Index, sizes.Masked) { Range = 30522 }], 1, 2,
             t => Ops.CrossEntropy(t[0], t[1])),
         .. Contrast("cmpm", t => Ops.Cmpm(t[0], t[1], t[2])),
         .. Contrast("info_nce", t => Ops.InfoNce(t[0], t[1], 10f)),
-        .. PictureSpecs.Both("euclidean_loss", [8, 256, 128, 3], [new OpInput(InputKind.Picture, 8, 256, 128, 3), new OpInput(InputKind.Picture, 8, 256, 128, 3) { Grad = false }], 2, 3,
+        .. PictureSpecs.Both(
+            "euclidean_loss", [sizes.Pictures, 256, 128, 3],
+            [new OpInput(InputKind.Picture, sizes.Pictures, 256, 128, 3), new OpInput(InputKind.Picture, sizes.Pictures, 256, 128, 3) { Grad = false }], 2, 3,
             t => Ops.EuclideanLoss(t[0], t[1])),
     ];
 
@@ -22,6 +25,6 @@ internal static class LossSpecs
         var side = new OpInput(InputKind.Plain, pairs, width);
         var product = 2.0 * pairs * pairs * width;
         var spec = PictureSpecs.Both(op, [pairs, width], [side, side, new OpInput(InputKind.Index, pairs) { Range = 64 }], 2, 4, ours);
-        return [spec[0] with { Flops = product }, spec[1] with { Flops = 2 * product }];
+        return [spec[0] with { Flops = product, F32Only = true }, spec[1] with { Flops = 2 * product, F32Only = true }];
     }
 }

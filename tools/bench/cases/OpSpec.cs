@@ -75,7 +75,19 @@ internal sealed record OpSpec(string Group, string Op, string Shape, OpInput[] I
     /// <summary>Stride and padding of convolutions; factor of poolings; heads of attention.</summary>
     public (int First, int Second) Args { get; init; }
 
-    public string Name => $"{Op} {Shape} {Direction}".TrimEnd();
+    /// <summary>How activations and filters are stored; lists, vectors and statistics are as they always are.</summary>
+    public DType Type { get; private init; }
+
+    /// <summary>Takes nothing but F32.</summary>
+    public bool F32Only { get; init; }
+
+    public string Name => $"{Op} {Shape} {Direction}".TrimEnd() + (Type == DType.BF16 ? " bf16" : "");
+
+    /// <summary>The same in BF16; null for an op that takes nothing but F32.</summary>
+    public OpSpec? InBF16() => F32Only ? null : this with { Type = DType.BF16, Bytes = Bytes / 2 };
+
+    /// <summary>Whether this input is stored as <see cref="Type"/> says.</summary>
+    public bool IsStored(OpInput input) => input.Kind is not (InputKind.Index or InputKind.Offsets) && input.Shape.Length > 1;
 
     /// <summary>Indices of the inputs whose gradients are computed.</summary>
     public int[] Leaves => Pass switch
@@ -98,5 +110,7 @@ internal sealed record OpSpec(string Group, string Op, string Shape, OpInput[] I
 /// <summary>The list of op cases.</summary>
 internal static class OpSpecs
 {
-    public static IReadOnlyList<OpSpec> All { get; } = [.. GemmSpecs.All, .. ConvSpecs.All, .. PictureSpecs.All, .. TokenSpecs.All, .. LossSpecs.All];
+    public static IReadOnlyList<OpSpec> All { get; } = Of(Sizes.Cpu);
+
+    public static IReadOnlyList<OpSpec> Of(Sizes sizes) => [.. GemmSpecs.Of(sizes), .. ConvSpecs.Of(sizes), .. PictureSpecs.Of(sizes), .. TokenSpecs.Of(sizes), .. LossSpecs.Of(sizes)];
 }

@@ -10,10 +10,10 @@ internal static class OpWork
 {
     public static BenchCase Case(OpSpec spec) => new(spec.Group, spec.Name, spec.Flops, spec.Bytes, device => Make(device, spec));
 
-    private static Timed Make(CpuDevice device, OpSpec spec)
+    private static Timed Make(Device device, OpSpec spec)
     {
         var outer = device.BeginStep(recordGradients: false);
-        var inputs = spec.Inputs.Select((input, i) => Upload(device, input, i)).ToArray();
+        var inputs = spec.Inputs.Select((input, i) => Upload(device, spec, input, i)).ToArray();
         if (spec.Pass == Pass.Forward)
             return new Timed(() =>
             {
@@ -44,14 +44,19 @@ internal static class OpWork
             });
     }
 
-    private static Tensor Gradient(CpuDevice device, OpSpec spec, Tensor[] inputs)
+    private static Tensor Gradient(Device device, OpSpec spec, Tensor[] inputs)
     {
         Shape shape;
-        using (device.BeginStep(recordGradients: false)) shape = spec.Ours(inputs).Shape;
-        return Tensor.From(device, Noise.Normal(shape.Count, 99), shape);
+        DType type;
+        using (device.BeginStep(recordGradients: false))
+        {
+            var y = spec.Ours(inputs);
+            (shape, type) = (y.Shape, y.DType);
+        }
+        return Ops.Cast(Tensor.From(device, Noise.Normal(shape.Count, 99), shape), type);
     }
 
-    private static Tensor Upload(CpuDevice device, OpInput input, int index) => input.Kind is InputKind.Index or InputKind.Offsets
+    private static Tensor Upload(Device device, OpSpec spec, OpInput input, int index) => input.Kind is InputKind.Index or InputKind.Offsets
         ? Tensor.From(device, Noise.Integers(input, index), new Shape(input.Shape))
-        : Tensor.From(device, Noise.Floats(input, index), new Shape(input.Shape));
+        : Ops.Cast(Tensor.From(device, Noise.Floats(input, index), new Shape(input.Shape)), spec.IsStored(input) ? spec.Type : DType.F32);
 }

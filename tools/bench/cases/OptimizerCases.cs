@@ -34,7 +34,7 @@ internal static class OptimizerCases
             });
         });
 
-    private static ParameterStore Store(CpuDevice device)
+    private static ParameterStore Store(Device device)
     {
         var store = ParameterStore.Materialize(device, new Flat(), seed: 1);
         store.Grads.CopyFrom<float>(Noise.Normal(store.Grads.Count, 1));

@@ -5,38 +5,35 @@ namespace Plip.Bench;
 /// <summary>Ops on tokens: attention and what stands between the products of a BERT block.</summary>
 internal static class TokenSpecs
 {
-    private const int Captions = 64;
-
-    public static IEnumerable<OpSpec> All =>
+    public static IEnumerable<OpSpec> Of(Sizes sizes) =>
     [
-        .. Attention(768, 12),
-        .. Attention(64, 4),
+        .. Attention(sizes.Captions, 768, 12),
+        .. Attention(sizes.Captions, 64, 4),
         .. new[] { 768, 64 }.SelectMany(c => PictureSpecs.Both(
-            "layer_norm", [2048, c], [Plain(2048, c), Plain(c) with { Shift = 1, Scale = 0.1f }, Plain(c)], 2, 3, t => Ops.LayerNorm(t[0], t[1], t[2], 1e-12f))),
-        .. PictureSpecs.Both("softmax", [2048, 64], [Plain(2048, 64)], 2, 3, t => Ops.Softmax(t[0])),
-        .. PictureSpecs.Both("gelu", [2048, 3072], [Plain(2048, 3072)], 2, 3, t => Ops.Gelu(t[0])),
-        .. PictureSpecs.Both("dropout", [2048, 768], [Plain(2048, 768)], 2, 2, t => Ops.Dropout(t[0], 0.1f, new Philox(1, 1, 1))),
-        .. PictureSpecs.Both("l2_normalize", [2048, 768], [Plain(2048, 768)], 2, 3, t => Ops.L2Normalize(t[0])),
-        .. Embedding(30522, 768),
+            "layer_norm", [sizes.Tokens, c], [Plain(sizes.Tokens, c), Plain(c) with { Shift = 1, Scale = 0.1f }, Plain(c)], 2, 3, t => Ops.LayerNorm(t[0], t[1], t[2], 1e-12f))),
+        .. PictureSpecs.Both("softmax", [sizes.Tokens, 64], [Plain(sizes.Tokens, 64)], 2, 3, t => Ops.Softmax(t[0])),
+        .. PictureSpecs.Both("gelu", [sizes.Tokens, 3072], [Plain(sizes.Tokens, 3072)], 2, 3, t => Ops.Gelu(t[0])),
+        .. PictureSpecs.Both("dropout", [sizes.Tokens, 768], [Plain(sizes.Tokens, 768)], 2, 2, t => Ops.Dropout(t[0], 0.1f, new Philox(1, 1, 1))),
+        .. PictureSpecs.Both("l2_normalize", [sizes.Tokens, 768], [Plain(sizes.Tokens, 768)], 2, 3, t => Ops.L2Normalize(t[0])),
+        .. Embedding(sizes.Tokens, 30522, 768),
     ];
 
-    private static OpSpec[] Attention(int width, int heads)
+    private static OpSpec[] Attention(int captions, int width, int heads)
     {
-        var lengths = SyntheticText.Lengths(Captions, 20, 64);
+        var lengths = SyntheticText.Lengths(captions, 20, 64);
         var tokens = lengths.Sum();
         var pairs = lengths.Sum(l => (double)l * l) * width;
         var qkv = Plain(tokens, width);
         var spec = new OpSpec(
-            "fused", "attention", FormattableString.Invariant($"{Captions} captions of 20-64 tokens {heads}x{width / heads}"),
-            [qkv, qkv, qkv, new OpInput(InputKind.Offsets, Captions + 1)], Pass.Forward, 4 * pairs, 4 * qkv.Bytes, t => Ops.Attention(t[0], t[1], t[2], t[3], heads))
+            "fused", "attention", FormattableString.Invariant($"{captions} captions of 20-64 tokens {heads}x{width / heads}"),
+            [qkv, qkv, qkv, new OpInput(InputKind.Offsets, captions + 1)], Pass.Forward, 4 * pairs, 4 * qkv.Bytes, t => Ops.Attention(t[0], t[1], t[2], t[3], heads))
         { Args = (heads, 0) };
         return [spec, spec with { Pass = Pass.Backward, Flops = 10 * pairs, Bytes = 7 * qkv.Bytes }];
     }
 
     // The backward writes the whole table's gradient, zeros included.
-    private static OpSpec[] Embedding(int words, int width)
+    private static OpSpec[] Embedding(int tokens, int words, int width)
     {
-        const int tokens = 2048;
         var rows = 4.0 * tokens * width;
         var spec = new OpSpec(
             "fused", "embedding", FormattableString.Invariant($"{tokens} of {words}x{width}"),

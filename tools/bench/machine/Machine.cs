@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
+using System.Text.Json.Serialization;
 
 namespace Plip.Bench;
 
@@ -20,21 +21,31 @@ internal sealed record Machine(
     string CpuModel, int LogicalCores, int Threads, double PeakGflops, double BandwidthGbs, double CopyGbs, double TriadGbs,
     string Date, int VectorBits, string Dotnet, string? Libtorch)
 {
+    /// <summary>The GPU that was measured; null in a run on the CPU. The peak is then of BF16 products, the bandwidth that of a copy within its memory.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public GpuInfo? Gpu { get; init; }
+
     public static Machine Measure(int threads, PeerRegistry peers)
     {
         var peak = FmaPeak.Gflops(threads);
         var (copy, triad) = Bandwidth.Gbs(threads);
         return new Machine(
-            CpuName(), Environment.ProcessorCount, threads, peak, Math.Max(copy, triad), copy, triad,
-            DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), Bits, RuntimeInformation.FrameworkDescription,
+            CpuName(), Environment.ProcessorCount, threads, peak, Math.Max(copy, triad), copy, triad, Today, Bits, RuntimeInformation.FrameworkDescription,
             peers.Versions.GetValueOrDefault("libtorch"));
     }
+
+    /// <summary>The machine of a GPU, by what <see cref="GpuPeak"/> measured.</summary>
+    public static Machine Of(GpuInfo gpu, double peakGflops, double copyGbs) => new(
+        CpuName(), Environment.ProcessorCount, 1, peakGflops, copyGbs, copyGbs, 0, Today, Bits, RuntimeInformation.FrameworkDescription, null)
+    { Gpu = gpu };
 
     /// <summary>The least time the work can take here, in milliseconds.</summary>
     public double FloorMs(double flops, double bytes) => Floor.Milliseconds(flops, bytes, PeakGflops, BandwidthGbs);
 
-    public string Describe() => string.Create(CultureInfo.InvariantCulture,
+    public string Describe() => Gpu != null ? Gpu.Describe(this) : string.Create(CultureInfo.InvariantCulture,
         $"{CpuModel}, {LogicalCores} logical cores, {Threads} threads, {VectorBits}-bit vectors, {Dotnet}{(Libtorch == null ? "" : $", LibTorch {Libtorch}")}\nFMA peak {PeakGflops:0.0} GFLOP/s; copy {CopyGbs:0.0} GB/s, triad {TriadGbs:0.0} GB/s");
+
+    private static string Today => DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
 
     private static int Bits =>
         Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : Vector128.IsHardwareAccelerated ? 128 : 64;

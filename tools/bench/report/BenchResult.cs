@@ -70,11 +70,28 @@ internal sealed record ResultRow
     /// <summary>The peer's.</summary>
     public double? PeerItemsPerSecond { get; init; }
 
+    /// <summary>A case's row without a peer.</summary>
+    /// <param name="c">The case.</param>
+    /// <param name="seconds">Median.</param>
+    /// <param name="floorMs">The least time it could take.</param>
+    public static ResultRow Of(BenchCase c, double seconds, double floorMs) => new()
+    {
+        Group = c.Group,
+        Name = c.Name,
+        OursMs = seconds * 1e3,
+        ShareOfFloor = floorMs / (seconds * 1e3),
+        Gflops = c.Flops > 0 ? c.Flops / seconds / 1e9 : null,
+        Items = c.ItemName,
+        ItemsPerSecond = c.Items > 0 ? c.Items / seconds : null,
+    };
+
     /// <summary>For the console.</summary>
     public string ToLine() => string.Create(CultureInfo.InvariantCulture,
         $"{Name,-58} {OursMs,10:0.000} ms {(PeerMs is { } p ? $"{p.ToString("0.000", CultureInfo.InvariantCulture),10} ms  x{Ratio!.Value.ToString("0.00", CultureInfo.InvariantCulture),-6}" : new string(' ', 23))} {100 * ShareOfFloor,4:0} % of floor  {Peer}{(ItemsPerSecond is { } i ? string.Create(CultureInfo.InvariantCulture, $"  {i:0.0} {Items}/s") : "")}");
 }
 
-[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, UseStringEnumConverter = true)]
 [JsonSerializable(typeof(BenchResult))]
+[JsonSerializable(typeof(TwinCase[]))]
+[JsonSerializable(typeof(TwinResult))]
 internal sealed partial class BenchJson : JsonSerializerContext;

@@ -7,6 +7,7 @@ namespace Plip.Bench;
 internal static class MarkdownTable
 {
     public const string Begin = "<!-- bench:begin -->", End = "<!-- bench:end -->";
+    public const string CudaBegin = "<!-- cuda:begin -->", CudaEnd = "<!-- cuda:end -->";
 
     private static readonly (string Group, string Title)[] Groups =
         [("gemm", "GEMM"), ("conv", "Convolution"), ("fused", "Fused ops"), ("step", "Whole steps"), ("embedding", "Embedding")];
@@ -16,8 +17,9 @@ internal static class MarkdownTable
     {
         var text = new StringBuilder();
         var m = result.Machine;
-        text.Append(CultureInfo.InvariantCulture, $"{m.Date}: {m.CpuModel}, {m.Threads} threads of {m.LogicalCores} logical cores, {m.VectorBits}-bit vectors, {m.Dotnet}, {(m.Libtorch == null ? "no LibTorch" : $"LibTorch {m.Libtorch}")}.\n");
-        text.Append(CultureInfo.InvariantCulture, $"FMA peak {m.PeakGflops:0} GFLOP/s; memory {m.BandwidthGbs:0.0} GB/s (copy {m.CopyGbs:0.0}, triad {m.TriadGbs:0.0}).\n");
+        if (m.Gpu != null) text.Append(CultureInfo.InvariantCulture, $"{m.Date}: {m.Describe().ReplaceLineEndings(".\n")}.\n");
+        else text.Append(CultureInfo.InvariantCulture, $"{m.Date}: {m.CpuModel}, {m.Threads} threads of {m.LogicalCores} logical cores, {m.VectorBits}-bit vectors, {m.Dotnet}, {(m.Libtorch == null ? "no LibTorch" : $"LibTorch {m.Libtorch}")}.\n");
+        if (m.Gpu == null) text.Append(CultureInfo.InvariantCulture, $"FMA peak {m.PeakGflops:0} GFLOP/s; memory {m.BandwidthGbs:0.0} GB/s (copy {m.CopyGbs:0.0}, triad {m.TriadGbs:0.0}).\n");
         foreach (var (group, title) in Groups)
         {
             var rows = result.Rows.Where(r => r.Group == group).ToArray();
@@ -32,12 +34,13 @@ internal static class MarkdownTable
 
     /// <summary>The document with what stands between the two markers replaced.</summary>
     /// <exception cref="BenchException">The markers are not there, once each and in order.</exception>
-    public static string Replace(string document, string table, string name)
+    public static string Replace(string document, string table, string name, bool cuda = false)
     {
-        int begin = document.IndexOf(Begin, StringComparison.Ordinal), end = document.IndexOf(End, StringComparison.Ordinal);
-        if (begin < 0 || end < begin || document.LastIndexOf(Begin, StringComparison.Ordinal) != begin || document.LastIndexOf(End, StringComparison.Ordinal) != end)
-            throw new BenchException($"{name}: expected one line {Begin} and after it one line {End}");
-        return $"{document[..(begin + Begin.Length)]}\n{table.TrimEnd('\n')}\n{document[end..]}";
+        var (first, last) = cuda ? (CudaBegin, CudaEnd) : (Begin, End);
+        int begin = document.IndexOf(first, StringComparison.Ordinal), end = document.IndexOf(last, StringComparison.Ordinal);
+        if (begin < 0 || end < begin || document.LastIndexOf(first, StringComparison.Ordinal) != begin || document.LastIndexOf(last, StringComparison.Ordinal) != end)
+            throw new BenchException($"{name}: expected one line {first} and after it one line {last}");
+        return $"{document[..(begin + first.Length)]}\n{table.TrimEnd('\n')}\n{document[end..]}";
     }
 
     // Three digits: more would be noise.

@@ -14,26 +14,28 @@ internal static class EmbeddingCases
 
     public static string Texts(ModelSpec spec) => FormattableString.Invariant($"embed_texts {spec.Config} batch {spec.Batch}");
 
-    public static IEnumerable<BenchCase> All => Models.SelectMany(spec =>
+    public static IEnumerable<BenchCase> All => Models.SelectMany(Cases);
+
+    public static BenchCase[] Cases(ModelSpec spec)
     {
         var config = spec.Load();
         var text = config.Text;
         var lengths = SyntheticText.Lengths(spec.Batch, 12, 40);
-        return new[]
-        {
+        return
+        [
             new BenchCase("embedding", Pictures(spec), ModelCost.Pictures(config, spec.Batch), 0, device => Images(device, config, spec.Batch)) { Items = spec.Batch, ItemName = "pictures" },
             new BenchCase("embedding", Texts(spec), ModelCost.Blocks(text, text.Layers, lengths), 0, device => Captions(device, config, spec.Batch)) { Items = spec.Batch, ItemName = "texts" },
-        };
-    });
+        ];
+    }
 
-    private static Timed Images(CpuDevice device, PlipConfig config, int size)
+    private static Timed Images(Device device, PlipConfig config, int size)
     {
         var (image, pixels) = (config.Image, SyntheticBatch.For(config, size).Images);
         var embeddings = new float[size * config.Text.Width];
         return Evaluate(device, config, embeddings, model => model.EmbedImages(Tensor.From(device, pixels, new Shape(size, image.Height, image.Width, 3))));
     }
 
-    private static Timed Captions(CpuDevice device, PlipConfig config, int size)
+    private static Timed Captions(Device device, PlipConfig config, int size)
     {
         var batch = SyntheticBatch.For(config, size);
         var embeddings = new float[size * config.Text.Width];
@@ -41,7 +43,7 @@ internal static class EmbeddingCases
     }
 
     // As Embedder does it: values in, one step, embeddings out to the host.
-    private static Timed Evaluate(CpuDevice device, PlipConfig config, float[] embeddings, Func<PlipModel, Tensor> embed)
+    private static Timed Evaluate(Device device, PlipConfig config, float[] embeddings, Func<PlipModel, Tensor> embed)
     {
         var model = new PlipModel(config);
         var store = model.Materialize(device, training: false);

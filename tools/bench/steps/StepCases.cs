@@ -17,13 +17,18 @@ internal sealed record ModelSpec(string Config, int Batch, int Words)
 
     public static IReadOnlyList<ModelSpec> Steps { get; } = [new("plip-tiny", 64, 2000), new("plip-rn50", 8, 30522)];
 
-    public string StepName => FormattableString.Invariant($"step {Config} batch {Batch}");
+    /// <summary>On a GPU: the paper's batch.</summary>
+    public static IReadOnlyList<ModelSpec> GpuSteps { get; } = [new("plip-tiny", 64, 2000), new("plip-rn50", 128, 30522)];
+
+    public Precision Precision { get; init; } = Precision.F32;
+
+    public string StepName => FormattableString.Invariant($"step {Config} batch {Batch}{(Precision == Precision.BF16 ? " bf16" : "")}");
 
     public PlipConfig Load()
     {
         var config = ConfigFile.Load(Config);
         config.Text.VocabularySize = Words;
-        return config;
+        return config with { Training = config.Training with { Precision = Precision } };
     }
 }
 
@@ -33,15 +38,17 @@ internal sealed record ModelSpec(string Config, int Batch, int Words)
 /// </summary>
 internal static class StepCases
 {
-    public static IEnumerable<BenchCase> All => ModelSpec.Steps.Select(spec =>
+    public static IEnumerable<BenchCase> All => ModelSpec.Steps.Select(Case);
+
+    public static BenchCase Case(ModelSpec spec)
     {
         var config = spec.Load();
         return new BenchCase(
             "step", spec.StepName, ModelCost.Step(config, SyntheticBatch.For(config, spec.Batch)), 28 * TrainedParameters(config), device => Ours(device, config, spec.Batch))
         { Items = spec.Batch, ItemName = "pairs" };
-    });
+    }
 
-    private static Timed Ours(CpuDevice device, PlipConfig config, int size)
+    private static Timed Ours(Device device, PlipConfig config, int size)
     {
         var model = new PlipModel(config);
         var store = model.Materialize(device);

@@ -35,18 +35,11 @@ internal sealed class CaseRunner(CpuDevice device, PeerRegistry peers, Sampler s
         })!;
     }
 
-    private ResultRow Row(BenchCase c, double seconds, string? peer, double? peerSeconds) => new()
+    private ResultRow Row(BenchCase c, double seconds, string? peer, double? peerSeconds) => ResultRow.Of(c, seconds, machine.FloorMs(c.Flops, c.Bytes)) with
     {
-        Group = c.Group,
-        Name = c.Name,
-        OursMs = seconds * 1e3,
         Peer = peer,
         PeerMs = peerSeconds * 1e3,
         Ratio = peerSeconds / seconds,
-        ShareOfFloor = machine.FloorMs(c.Flops, c.Bytes) / (seconds * 1e3),
-        Gflops = c.Flops > 0 ? c.Flops / seconds / 1e9 : null,
-        Items = c.ItemName,
-        ItemsPerSecond = c.Items > 0 ? c.Items / seconds : null,
         PeerItemsPerSecond = c.Items > 0 && peerSeconds is { } s ? c.Items / s : null,
     };
 }

@@ -1,0 +1,31 @@
+using Plip.Configs;
+using Plip.Engine;
+
+namespace Plip.Bench;
+
+/// <summary>What is timed on a GPU: the same list at a GPU's sizes, activations in BF16 as a step has them, or all in F32.</summary>
+internal static class CudaCases
+{
+    /// <summary>The cases of a storage type. Ops that take nothing but F32 are in both lists under the same name.</summary>
+    public static IReadOnlyList<BenchCase> Of(DType type, Sizes sizes)
+    {
+        var precision = type == DType.BF16 ? Precision.BF16 : Precision.F32;
+        return
+        [
+            .. Specs(type, sizes).Select(OpWork.Case), .. OptimizerCases.All,
+            .. ModelSpec.GpuSteps.Select(s => StepCases.Case(s with { Precision = precision })),
+            .. type == DType.F32 ? ModelSpec.GpuSteps.SelectMany(EmbeddingCases.Cases) : [],
+        ];
+    }
+
+    /// <summary>The ops among them, for a twin in another language.</summary>
+    public static IEnumerable<OpSpec> Specs(DType type, Sizes sizes) =>
+        OpSpecs.Of(sizes).Select(s => type == DType.BF16 ? s.InBF16() ?? s : s);
+
+    /// <summary>One case of each op and direction, the cheapest, at sizes that the emulator can bear; and the small model's step.</summary>
+    public static IReadOnlyList<BenchCase> Small(DType type)
+    {
+        var specs = Specs(type, Sizes.Small).GroupBy(s => (s.Op, s.Pass)).Select(g => g.MinBy(s => s.Flops + s.Bytes)!);
+        return [.. specs.Select(OpWork.Case), StepCases.Case(new ModelSpec("plip-tiny", 2, 200) { Precision = type == DType.BF16 ? Precision.BF16 : Precision.F32 })];
+    }
+}
