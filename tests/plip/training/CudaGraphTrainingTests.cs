@@ -15,13 +15,8 @@ public sealed class CudaGraphTrainingTests(TinyPlip plip) : IClassFixture<TinyPl
     private static PlipConfig Config(Precision precision, int accumulation, bool graphs)
     {
         var config = TinyPlip.Config();
-        return config with
-        {
-            Training = config.Training with
-            {
-                Steps = Steps, ValidateEvery = 2, ClipNorm = 1, Ema = 0.9f, Warmup = 0.25, Precision = precision, Accumulation = accumulation, CudaGraphs = graphs,
-            },
-        };
+        var training = config.Training with { Steps = Steps, ValidateEvery = 2, ClipNorm = 1, Ema = 0.9f, Warmup = 0.25 };
+        return config with { Training = training with { Precision = precision, Accumulation = accumulation, CudaGraphs = graphs } };
     }
 
     private (string[] Left, (long Batches, long Updates) Replays) Run(PlipConfig config, string? folder = null, long until = 0, bool resume = false)
