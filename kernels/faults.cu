@@ -3,8 +3,8 @@
 //   traffic  4 bytes a number, once: 16 KB for 4,096 tokens; some 3 µs, and the host need not wait for it
 //   launch   one block of 256: a batch has a few thousand tokens, and one block needs no atomics to find the first that is wrong
 //   care     what is wrong is noted in the device's record, the first of the first op that finds any, and mended where it lies (an id
-//            becomes 0, a label is ignored, all offsets become 0), so that no kernel behind reads out of bounds; the program
-//            throws at its next read. See engine/devices/cuda/CudaFaults.cs, which has the record's layout
+//            becomes 0, a label is ignored, offsets that fall become one sequence of all rows), so that no kernel behind reads out
+//            of bounds; the program throws at its next read. See engine/devices/cuda/CudaFaults.cs, which has the record's layout
 //   see      engine/ops/Embedding.cs, CrossEntropy.cs, Packed.cs · CudaFaultsTests
 #include "types.cuh"
 
@@ -33,11 +33,10 @@ __device__ __forceinline__ int first_of_all(int mine) {
     return part[0];
 }
 
-/// Whether any thread found a fault; the first is noted, unless an earlier op has noted one.
-__device__ __forceinline__ bool report(int* record, int op, const Fault& mine) {
+/// Notes the first fault that any thread found, unless an earlier op has noted one. Returns its rank, or NONE.
+__device__ __forceinline__ int report(int* record, int op, const Fault& mine) {
     const int first = first_of_all(mine.order);
-    if (first == NONE) return false;
-    if (first == mine.order && record[0] == 0) {
+    if (first != NONE && first == mine.order && record[0] == 0) {
         record[0] = mine.kind;
         record[1] = op;
         record[2] = mine.position;
@@ -45,7 +44,7 @@ __device__ __forceinline__ bool report(int* record, int op, const Fault& mine) {
         record[4] = mine.limit;
         record[5] = mine.other;
     }
-    return true;
+    return first;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) check_picks(int* picks, int* record, int count, int limit, int kind, int op) {
@@ -83,7 +82,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) count_labels(
     if (threadIdx.x == 0) *counted = part[0];
 }
 
-// Faults in the order in which a reader would meet them: the first offset, one that falls, the last, an empty sequence.
+// Faults in the order in which a reader would meet them: the first offset, one that falls, the last, an empty sequence. Offsets that are sound
+// but for their end may be those of an earlier op with fewer rows: they are only cut off.
 extern "C" __global__ void __launch_bounds__(THREADS) check_offsets(
     int* at, int* record, int count, int rows, int filled, int op) {
     Fault mine = no_fault();
@@ -94,8 +94,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) check_offsets(
         if (b == count - 1 && here != rows) mine.note(count, END, b, here, rows, 0);
         if (filled != 0 && b > 0 && here == before) mine.note(count + b, EMPTY, b - 1, here, 0, 0);
     }
-    if (!report(record, op, mine)) return;
-    for (int b = threadIdx.x; b < count; b += THREADS) at[b] = 0;
+    const int first = report(record, op, mine);
+    if (first > count) return;
+    for (int b = threadIdx.x; b < count; b += THREADS) at[b] = first == count ? min(at[b], rows) : b == 0 ? 0 : rows;
 }
 
 // Reads no further than offsets that were checked allow, so there is nothing to mend.

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Plip.Engine;
 
 // Offsets of packed sequences (DESIGN 3): sequence b is rows at[b] … at[b+1]−1, so at is 0 first, never falls and ends at the number of rows.
-//   checked   by the CPU on the spot; on a GPU by a kernel that notes what is wrong and sets bad offsets to 0 (CudaFaults), for to read them
+//   checked   by the CPU on the spot; on a GPU by a kernel that notes what is wrong and mends it (CudaFaults), for to read them
 //             would be to wait for all that was launched, and could not be captured in a graph
 // Cost: some 3 µs on a GPU, once a step for each list of offsets: every layer of an encoder is handed the same.
 public static partial class Ops

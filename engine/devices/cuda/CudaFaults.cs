@@ -14,7 +14,7 @@ internal sealed unsafe class CudaFaults(CudaDevice device) : IDisposable
 
     private readonly List<string> _ops = [];
     private readonly PinnedBuffer _host = device.AllocatePinned(Words * sizeof(int));
-    private readonly nint _record = device.TakeCleared(Words * sizeof(int), "the record of bad indices");
+    private readonly nint _record = device.AskCleared(Words * sizeof(int));
 
     /// <summary>The record, for a kernel that checks.</summary>
     public CudaInts Record
@@ -59,7 +59,11 @@ internal sealed unsafe class CudaFaults(CudaDevice device) : IDisposable
         throw new IndexFault((IndexFaultKind)words[0], _ops[words[1]], words[2], words[3], words[4], words[5]).Exception();
     }
 
-    public void Dispose() => _host.Dispose();
+    public void Dispose()
+    {
+        _host.Dispose();
+        _ = cuMemFree_v2(_record);
+    }
 }
 
 /// <summary>The address of ints that are no tensor's, for a launch.</summary>
@@ -72,11 +76,15 @@ public sealed unsafe partial class CudaDevice
     /// <summary>Bad indices that kernels met.</summary>
     internal CudaFaults Faults => _faults ??= new CudaFaults(this);
 
-    /// <summary>Zeroed memory that no step owns and that goes with the device. May be asked for while a graph is captured: what clears it is not part of that.</summary>
-    internal nint TakeCleared(long bytes, string madeBy)
+    /// <summary>
+    /// Zeroed memory from the driver. May be asked for while a graph is captured: what clears it goes by the other stream, which is not captured. A
+    /// block of the pool would not do, for work that is under way may still write to it.
+    /// </summary>
+    internal nint AskCleared(int bytes)
     {
         Enter();
-        var at = TakeForever(bytes, madeBy);
+        nint at;
+        Cuda.Check(cuMemAlloc_v2(&at, (nuint)bytes));
         Cuda.Check(cuMemsetD8Async(at, 0, (nuint)bytes, _copies));
         Cuda.Check(cuStreamSynchronize(_copies));
         return at;
