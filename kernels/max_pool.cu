@@ -14,75 +14,60 @@ typedef TYPE T;
 
 extern "C" __global__ void __launch_bounds__(256, 4) max_pool_forward(
     T* y, const T* x, int h, int w, int c, int out_h, int out_w, int k, int stride, int padding) {
-    const Axis rows{h, out_h, k, stride, padding}, columns{w, out_w, k, stride, padding};
-    const Window high = rows.window(blockIdx.x % out_h);
-    const int packs = c / PACK;
-    x += (i64)(blockIdx.x / out_h) * h * w * c;
-    y += (i64)blockIdx.x * out_w * c;
-    for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < out_w * packs; i += gridDim.y * blockDim.x) {
-        const int j = i / packs, channel = i % packs * PACK;
-        const Window wide = columns.window(j);
+    const Pooling<PACK> pool{{h, out_h, k, stride, padding}, {w, out_w, k, stride, padding}, c};
+    pool.each_result([&](i64 picture, Window high, Window wide, i64 o) {
         Vec<float, PACK> top;
 #pragma unroll
         for (int e = 0; e < PACK; e++) top[e] = -INFINITY;
         for (int a = high.from; a < high.to; a++)
             for (int b = wide.from; b < wide.to; b++) {
-                const Vec<float, PACK> v = load<PACK>(x + ((i64)a * w + b) * c + channel);
+                const Vec<float, PACK> v = load<PACK>(x + picture + ((i64)a * w + b) * c);
 #pragma unroll
                 for (int e = 0; e < PACK; e++) top[e] = v[e] > top[e] || v[e] != v[e] ? v[e] : top[e];
             }
-        store(y + (i64)j * c + channel, top);
-    }
+        store(y + o, top);
+    });
 }
 
 // The number, within its window, of the first largest pixel of each output.
 extern "C" __global__ void __launch_bounds__(256) max_pool_places(
     float* at, const T* x, int h, int w, int c, int out_h, int out_w, int k, int stride, int padding) {
-    const Axis rows{h, out_h, k, stride, padding}, columns{w, out_w, k, stride, padding};
-    const Window high = rows.window(blockIdx.x % out_h);
-    const int packs = c / PACK;
-    x += (i64)(blockIdx.x / out_h) * h * w * c;
-    at += (i64)blockIdx.x * out_w * c;
-    for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < out_w * packs; i += gridDim.y * blockDim.x) {
-        const int j = i / packs, channel = i % packs * PACK;
-        const Window wide = columns.window(j);
-        Vec<float, PACK> top = load<PACK>(x + ((i64)high.from * w + wide.from) * c + channel), best;
+    const Pooling<PACK> pool{{h, out_h, k, stride, padding}, {w, out_w, k, stride, padding}, c};
+    pool.each_result([&](i64 picture, Window high, Window wide, i64 o) {
+        Vec<float, PACK> top = load<PACK>(x + picture + ((i64)high.from * w + wide.from) * c), best;
 #pragma unroll
         for (int e = 0; e < PACK; e++) best[e] = 0.f;
         for (int a = high.from, number = 0; a < high.to; a++)
             for (int b = wide.from; b < wide.to; b++, number++) {
-                const Vec<float, PACK> v = load<PACK>(x + ((i64)a * w + b) * c + channel);
+                const Vec<float, PACK> v = load<PACK>(x + picture + ((i64)a * w + b) * c);
 #pragma unroll
-                for (int e = 0; e < PACK; e++)
-                    if (v[e] > top[e]) top[e] = v[e], best[e] = (float)number;
+                for (int e = 0; e < PACK; e++) {
+                    const bool more = v[e] > top[e];
+                    top[e] = more ? v[e] : top[e];
+                    best[e] = more ? (float)number : best[e];
+                }
             }
 #pragma unroll
-        for (int e = 0; e < PACK; e++) at[(i64)j * c + channel + e] = best[e];
-    }
+        for (int e = 0; e < PACK; e++) at[o + e] = best[e];
+    });
 }
 
 extern "C" __global__ void __launch_bounds__(256) max_pool_backward(
     T* dx, const T* dy, const float* at, int h, int w, int c, int out_h, int out_w, int k, int stride, int padding) {
-    const Axis rows{h, out_h, k, stride, padding}, columns{w, out_w, k, stride, padding};
-    const int row = blockIdx.x % h, packs = c / PACK;
-    const Window above = rows.holding(row);
-    const i64 picture = (i64)(blockIdx.x / h) * out_h * out_w * c;
-    dx += (i64)blockIdx.x * w * c;
-    for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < w * packs; i += gridDim.y * blockDim.x) {
-        const int place = i / packs, channel = i % packs * PACK;
-        const Window beside = columns.holding(place);
+    const Pooling<PACK> pool{{h, out_h, k, stride, padding}, {w, out_w, k, stride, padding}, c};
+    pool.each_pixel([&](int row, int place, i64 picture, Window above, Window beside, i64 pixel) {
         Vec<float, PACK> sum;
 #pragma unroll
         for (int e = 0; e < PACK; e++) sum[e] = 0.f;
         for (int a = above.from; a < above.to; a++)
             for (int b = beside.from; b < beside.to; b++) {
-                const Window wide = columns.window(b);
-                const float number = (float)((row - rows.window(a).from) * (wide.to - wide.from) + place - wide.from);
-                const i64 o = picture + ((i64)a * out_w + b) * c + channel;
+                const Window wide = pool.columns.window(b);
+                const float number = (float)((row - pool.rows.window(a).from) * (wide.to - wide.from) + place - wide.from);
+                const i64 o = picture + ((i64)a * out_w + b) * c;
                 const Vec<float, PACK> v = load<PACK>(dy + o);
 #pragma unroll
                 for (int e = 0; e < PACK; e++) sum[e] += at[o + e] == number ? v[e] : 0.f;
             }
-        store(dx + (i64)place * c + channel, sum);
-    }
+        store(dx + pixel, sum);
+    });
 }

@@ -22,3 +22,31 @@ struct Axis {
         return Window{past < 0 ? 0 : past / stride + 1, min(count, (p + padding) / stride + 1)};
     }
 };
+
+/// A pooling of pictures of c channels: where blocks of a row each and threads of N channels are, forward and backward.
+template <int N> struct Pooling {
+    Axis rows, columns;
+    int c;
+
+    /// For each result of the block's row: f(offset of its picture's pixels, its window's rows and columns, offset of the result).
+    template <class F> __device__ __forceinline__ void each_result(F f) const {
+        const Window high = rows.window(blockIdx.x % rows.count);
+        const int packs = c / N;
+        const i64 picture = (i64)(blockIdx.x / rows.count) * rows.size * columns.size * c, line = (i64)blockIdx.x * columns.count * c;
+        for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < columns.count * packs; i += gridDim.y * blockDim.x) {
+            const int j = i / packs, channel = i % packs * N;
+            f(picture + channel, high, columns.window(j), line + (i64)j * c + channel);
+        }
+    }
+
+    /// For each pixel of the block's row: f(its row and column, offset of its picture's results, the windows that hold it, offset of the pixel).
+    template <class F> __device__ __forceinline__ void each_pixel(F f) const {
+        const int row = blockIdx.x % rows.size, packs = c / N;
+        const Window above = rows.holding(row);
+        const i64 picture = (i64)(blockIdx.x / rows.size) * rows.count * columns.count * c, line = (i64)blockIdx.x * columns.size * c;
+        for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < columns.size * packs; i += gridDim.y * blockDim.x) {
+            const int place = i / packs, channel = i % packs * N;
+            f(row, place, picture + channel, above, columns.holding(place), line + (i64)place * c + channel);
+        }
+    }
+};

@@ -5,6 +5,7 @@
 #include "modules.h"
 #include "options.h"
 #include "process.h"
+#include "shared_use.h"
 #include "translate.h"
 #include <climits>
 #include <cstdio>
@@ -166,16 +167,14 @@ nvrtcResult compile(const Source& source, const CompileOptions& o, Compiled& to)
         "-fno-exceptions", "-fno-rtti", "-fno-math-errno", "-fno-strict-aliasing", "-fno-gnu-unique", "-fno-stack-protector", "-fstack-clash-protection", "-fno-semantic-interposition", "-fcf-protection=none",
         o.contract ? "-ffp-contract=fast" : "-ffp-contract=off"};
     std::vector<std::string> link = {"-shared", "-nostdlib", "-o", "kernel.so", library_path, "-lm", "-lgcc", "-lc", "-Wl,-z,defs"};
-    if (check) {
-        command = flags;
-        command.insert(command.end(), {"-O1", "-g", "-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0", "-S", "kernel.ii", "-o", "kernel.s"});
-        if (run_process(command, folder, to.log)) return finish(NVRTC_ERROR_COMPILATION);
-        write_file(folder + "/padded.s", pad_shared(read_all(folder + "/kernel.s")));
-        command = {cxx, "padded.s"};
-    } else {
-        command = flags;
-        command.insert(command.end(), {"-O2", "kernel.ii"});
-    }
+    command = flags;
+    if (check) command.insert(command.end(), {"-O1", "-g", "-fsanitize=thread", "--param", "tsan-instrument-func-entry-exit=0"});
+    else command.push_back("-O2");
+    command.insert(command.end(), {"-S", "kernel.ii", "-o", "kernel.s"});
+    if (run_process(command, folder, to.log)) return finish(NVRTC_ERROR_COMPILATION);
+    std::string assembly = add_shared_use(read_all(folder + "/kernel.s"));
+    write_file(folder + "/marked.s", check ? pad_shared(assembly) : assembly);
+    command = {cxx, "marked.s"};
     command.insert(command.end(), link.begin(), link.end());
     status = run_process(command, folder, to.log);
     std::string library = read_all(folder + "/kernel.so");

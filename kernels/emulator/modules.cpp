@@ -9,7 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <iterator>
 #include <link.h>
+#include <set>
+#include <sstream>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -75,16 +78,6 @@ static std::shared_ptr<Image> load(const ImageHeader& head, const uint8_t* bytes
     return image;
 }
 
-/// Shared variables of other kernels of the module are not this one's: local statics carry their function's name.
-static bool belongs_to_other(const std::string& symbol, const std::string& name, void* library) {
-    if (symbol.rfind("_ZZ", 0) != 0) return false;
-    char* end;
-    unsigned long length = strtoul(symbol.c_str() + 3, &end, 10);
-    if (length == 0 || strlen(end) < length) return false;
-    std::string owner(end, length);
-    return owner != name && dlsym(library, ("emu_owner_" + owner).c_str()) != nullptr;
-}
-
 static std::shared_ptr<Kernel> make_kernel(const std::shared_ptr<Image>& image, const char* name) {
     auto* info = (const KernelInfo*)dlsym(image->library, (std::string("emu_kernel_") + name).c_str());
     if (!info) return nullptr;
@@ -93,8 +86,11 @@ static std::shared_ptr<Kernel> make_kernel(const std::shared_ptr<Image>& image, 
     k->info = info;
     auto* owner = (const char**)dlsym(image->library, (std::string("emu_base_") + name).c_str());
     k->name = owner ? *owner : name;
+    auto* used = (const char*)dlsym(image->library, (std::string("emu_shared_") + name).c_str());
+    std::istringstream symbols(used ? used : "");
+    const std::set<std::string> own{std::istream_iterator<std::string>(symbols), {}};
     for (auto& v : image->shared) {
-        if (belongs_to_other(v.symbol, k->name, image->library)) continue;
+        if (!own.count(v.symbol)) continue;
         k->shared.push_back({v.offset, v.bytes});
         k->static_shared += v.bytes;
     }

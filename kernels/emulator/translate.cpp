@@ -104,11 +104,10 @@ static std::string base_name(const std::string& expression) {
     return name;
 }
 
-static std::string registration(const std::string& symbol, const std::string& expression, const std::string& bounds, std::set<std::string>& owners) {
+static std::string registration(const std::string& symbol, const std::string& expression, const std::string& bounds) {
     std::string base = base_name(expression), signature = "EmuSignature<decltype(&" + expression + ")>";
     const std::string visible = "extern \"C\" __attribute__((visibility(\"default\"))) ";
     std::string text = "__attribute__((no_sanitize(\"thread\"))) static void emu_run_" + symbol + "(void** p) { " + signature + "::call<&" + expression + ">(p); }\n" + visible + "const EmuKernel emu_kernel_" + symbol + " = {emu_run_" + symbol + ", " + signature + "::count, " + signature + "::sizes, (int)(" + (bounds.empty() ? "0" : bounds) + ")};\n" + visible + "const char* const emu_base_" + symbol + " = \"" + base + "\";\n";
-    if (owners.insert(base).second) text += visible + "const char emu_owner_" + base + " = 1;\n";
     return text;
 }
 
@@ -116,7 +115,7 @@ Translation translate(const std::string& s, const std::vector<std::string>& expr
     Translation t;
     std::vector<bool> braces;   // extern "C" { … } or not
     std::vector<Found> kernels;
-    std::set<std::string> names, owners;
+    std::set<std::string> names;
     size_t kept = 0;
     std::string early_bounds;   // extern "C" __launch_bounds__(n) __global__ …
     bool early_c = false;
@@ -168,11 +167,11 @@ Translation translate(const std::string& s, const std::vector<std::string>& expr
     }
     t.text.append(s, kept, std::string::npos);
     t.text += "\n# 1 \"emulator_registration\"\n";
-    for (auto& k : kernels) t.text += registration(k.name, k.name, k.bounds, owners);
+    for (auto& k : kernels) t.text += registration(k.name, k.name, k.bounds);
     for (size_t i = 0; i < expressions.size(); i++) {
         std::string e = expressions[i].substr(expressions[i].rfind('&', 0) == 0 ? 1 : 0), symbol = identifier(e, i);
         t.lowered[expressions[i]] = symbol;
-        t.text += "# 1 \"name expression " + e + "\"\n" + registration(symbol, e, "", owners);
+        t.text += "# 1 \"name expression " + e + "\"\n" + registration(symbol, e, "");
     }
     t.text += "# 1 \"emulator_registration\"\nextern \"C\" { __attribute__((visibility(\"default\"))) thread_local char emu_anchor[64];\n"
               "__attribute__((visibility(\"default\"), no_sanitize(\"thread\"))) char* emu_anchor_address() { return emu_anchor; } }\n";

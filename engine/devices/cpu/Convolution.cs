@@ -58,6 +58,9 @@ internal static unsafe class Convolution<V, T>
     // Filters up to this size have partial sums for each group of pictures; larger ones are products of what they see with dy.
     private const int SmallFilter = 1 << 17;
 
+    // 1×1 filters on smaller pictures are one product over all their pixels: sums are loaded and stored once for a picture.
+    private const int FewPixels = 32;
+
     // Lines shorter than this are transposed too slowly to be worth it; and with fewer channels than these a walk from pixel
     // to pixel still finds its way through the caches (from a page on, every step falls into the same few lines).
     private const int ShortLine = 6, ManyChannels = 1024;
@@ -132,7 +135,7 @@ internal static unsafe class Convolution<V, T>
             return;
         }
         var size = s.R * s.S * s.C * s.K;
-        if (size <= SmallFilter && s.N > 1)
+        if (size <= SmallFilter && s.N > 1 && !(s.IsPointwise && s.Ho * s.Wo < FewPixels))
         {
             SmallFilters(cpu, x, s, dy, dw, size);
             return;
@@ -298,6 +301,13 @@ internal static unsafe class Convolution<V, T>
                 x = a;
             }
             var (count, ldc) = (Math.Min(V.TileRows, pixels - i), list.Spacing(tile));
+            if (narrow && n == V.Count && pixels - i >= NarrowTiles.Rows<V>() && ldc != 0 && ldc == list.Spacing(tile + 1) && list.To(tile + 1)[0] == y[0] + V.TileRows * ldc
+                && NarrowTiles.Spacing<V>(list.From(tile)) is var step and not 0)
+            {
+                NarrowTiles.Run<V>(list.From(tile)[0] + offset, step, segments, pitch, run, panel, skip, y[0] + j, ldc, accumulate, bias);
+                (i, tile) = (i + V.TileRows, tile + 1);
+                continue;
+            }
             if (asks && ldc != 0) Ahead.Target(y[0] + j, ldc, count, n);
             if (ldc != 0) MicroKernels.Rows<V>(x, segments, pitch, run, panel, narrow, y[0] + j, ldc, count, n, accumulate, bias, skip);
             else MicroKernels.RowsScattered<V>(x, segments, pitch, run, panel, narrow, y, j, count, n, accumulate, bias, skip);
@@ -308,7 +318,7 @@ internal static unsafe class Convolution<V, T>
     {
         if (rows.Count == 0 || cols.Count == 0)
         {
-            var slabs = new Slabs<V>(s.N, rows.Outputs, cols.Outputs);
+            var slabs = new Slabs<V>(s.N, rows.Outputs, cols.Outputs, s.C);
             // Pixels that no filter tap reaches hold the bias alone.
             cpu.For(slabs.Count, task =>
             {

@@ -155,9 +155,10 @@ internal static unsafe class Gemm
                 var nextCount = Math.Min(KBlock, to - nextK);
                 var add = accumulate || k0 > from;
                 var start = add || bias == null ? null : bias + j;
-                for (int i = 0, tile = 0; tile < tiles; i += V.TileRows, tile++)
+                for (int i = 0, tile = 0, height; i < rows; i += height, tile++)
                 {
-                    int height = Math.Min(V.TileRows, rows - i);
+                    var high = !TA.InTiles && b.ArePacked && count == V.Count && rows - i >= NarrowTiles.Rows<V>();
+                    height = high ? NarrowTiles.Rows<V>() : Math.Min(V.TileRows, rows - i);
                     var corner = target + i * (nint)columns;
                     var last = k0 + kc >= to;
                     if (last && (!direct || (large && kc < MicroKernels.ShortSum))) Ahead.Target(c + i * ldc + j, ldc, height, count);
@@ -173,6 +174,7 @@ internal static unsafe class Gemm
                             block + i * stride, V.TileRows, 0, panel, narrow ? V.Count : PackedB<V>.Columns, 0, 1, kc, narrow,
                             corner, columns, height, count, add || start != null);
                     }
+                    else if (high) NarrowTiles.Run<V>(block + i * stride, stride, 1, 0, kc, panel, 0, corner, columns, add, start);
                     else
                     {
                         for (var r = 0; r < V.TileRows; r++) pointers[r] = block + (i + Math.Min(r, height - 1)) * stride;

@@ -8,7 +8,10 @@ namespace Plip.Engine;
 /// </summary>
 internal sealed unsafe partial class HostMemory : IDisposable
 {
-    private const long HugePage = 2 << 20, Slab = 8 << 20;
+    /// <summary>Bytes of a large page.</summary>
+    public const long LargePage = 2 << 20;
+
+    private const long Slab = 8 << 20;
 
     /// <summary>Kernels may read (never write) one vector past the end of a row.</summary>
     private const long Slack = 64;
@@ -32,8 +35,15 @@ internal sealed unsafe partial class HostMemory : IDisposable
 
     private nint Piece(long bytes)
     {
-        var at = (nint)NativeMemory.AlignedAlloc((nuint)bytes, (nuint)HugePage);
+        var at = OnLargePages(bytes);
         _pieces.Add(at);
+        return at;
+    }
+
+    /// <summary>Memory that begins on a large page; to be freed by <see cref="NativeMemory.AlignedFree"/>.</summary>
+    public static nint OnLargePages(long bytes)
+    {
+        var at = (nint)NativeMemory.AlignedAlloc((nuint)bytes, (nuint)LargePage);
         // A wish: where the system has no large pages, or will not give them, ordinary ones do.
         if (OperatingSystem.IsLinux()) _ = Advise(at, (nuint)bytes, TransparentHugePages);
         return at;

@@ -73,26 +73,30 @@ internal readonly unsafe struct Pictures<V, T>(T* x, int h, int w, int c, int to
 }
 
 /// <summary>
-/// How output pixels are cut into tasks of about <see cref="TilesPerTask"/> tiles: bands of whole rows, or, where a picture has
-/// fewer pixels, several whole pictures.
+/// How output pixels are cut into tasks of <see cref="TilesPerTask"/> tiles or, where a pixel is little work, of
+/// <see cref="TaskProducts"/> multiplications: bands of whole rows, or, where a picture has fewer pixels, several whole pictures.
 /// </summary>
 internal readonly struct Slabs<V> where V : struct, IVector<V>
 {
-    private const int TilesPerTask = 16;
+    // Some 25 µs: a band copies the rows that its neighbours read as well, and its beginning costs about one.
+    private const int TilesPerTask = 16, TaskProducts = 1 << 21, FewestTasks = 32;
 
     private readonly int _n, _bands, _pictures;
 
-    public Slabs(int n, int ho, int wo)
+    private Slabs(int n, int ho, int wo, int bands, int pictures) => (_n, Ho, Wo, _bands, _pictures) = (n, ho, wo, bands, pictures);
+
+    /// <param name="products">Multiplications a pixel.</param>
+    public Slabs(int n, int ho, int wo, int products)
     {
         (_n, Ho, Wo) = (n, ho, wo);
-        var grain = TilesPerTask * V.TileRows;
+        var grain = (int)Math.Max(TilesPerTask * V.TileRows, Math.Min(TaskProducts / products, (long)n * ho * wo / FewestTasks));
         var rows = Math.Max(1, grain / wo);
         _bands = (ho + rows - 1) / rows;
         _pictures = _bands == 1 ? Math.Max(1, grain / (ho * wo)) : 1;
     }
 
     /// <summary>Tasks of so many whole pictures.</summary>
-    public Slabs(int n, int ho, int wo, int pictures) => (_n, Ho, Wo, _bands, _pictures) = (n, ho, wo, 1, pictures);
+    public static Slabs<V> OfPictures(int n, int ho, int wo, int pictures) => new(n, ho, wo, 1, pictures);
 
     public int Ho { get; }
 

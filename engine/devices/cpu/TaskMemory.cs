@@ -11,6 +11,8 @@ internal sealed unsafe class TaskMemory
     [ThreadStatic]
     private static TaskMemory? _mine;
 
+    private const int Slack = 128;
+
     private float* _at;
     private long _floats;
 
@@ -29,8 +31,10 @@ internal sealed unsafe class TaskMemory
             NativeMemory.AlignedFree(mine._at);
             mine._at = null;
             mine._floats = 0;
-            mine._at = (float*)NativeMemory.AlignedAlloc((nuint)(floats * sizeof(float) + 128), 64);
-            mine._floats = floats;
+            // A whole large page at least: tasks walk through planes of it side by side, each on a page of its own.
+            var bytes = Math.Max(floats * sizeof(float) + Slack, HostMemory.LargePage);
+            mine._at = (float*)HostMemory.OnLargePages(bytes);
+            mine._floats = (bytes - Slack) / sizeof(float);
         }
         return mine._at;
     }

@@ -11,6 +11,9 @@ public sealed unsafe partial class CudaDevice
     /// <summary>Kernel files this device had to compile.</summary>
     internal int Compilations => _kernels.Compilations;
 
+    /// <summary>Counts the launches from here on, when it is not null.</summary>
+    internal LaunchCensus? Census { get; set; }
+
     /// <summary>Runs an op's kernel.</summary>
     internal void Launch<TKernel>(DType type, TKernel kernel) where TKernel : struct, ICudaKernel
     {
@@ -53,6 +56,7 @@ public sealed unsafe partial class CudaDevice
             pointers[i] = values + i;
         }
         _log.Add(name, shape, arguments);
+        Census?.Add(file, name, defines, shape);
         var result = cuLaunchKernel(
             kernel.Function, (uint)shape.GridX, (uint)shape.GridY, (uint)shape.GridZ, (uint)shape.BlockX, (uint)shape.BlockY, (uint)shape.BlockZ,
             (uint)shape.SharedBytes, _stream, pointers, null);

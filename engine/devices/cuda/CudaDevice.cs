@@ -48,7 +48,7 @@ public sealed unsafe partial class CudaDevice : Device
         Cuda.Check(cuStreamCreate(&stream, StreamNonBlocking));
         Cuda.Check(cuStreamCreate(&copies, StreamNonBlocking));
         (_stream, _copies, _finish, _read) = (stream, copies, Wait, Synchronize);
-        _memory = new CudaMemory(pooled, memoryLimit);
+        _memory = new CudaMemory(pooled, memoryLimit, stream);
         _staging = new PinnedStaging(stream);
         KernelCache = new KernelCache(cacheFolder);
         Sources = KernelSources.Load();

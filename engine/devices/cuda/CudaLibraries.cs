@@ -53,6 +53,9 @@ public sealed class CudaLibraries
     /// <summary>True when kernels run on the CPU, by the emulator.</summary>
     public bool IsEmulator => Mode == "emulator";
 
+    /// <summary>True when the emulator looks at every access of a kernel: <c>check</c> in PLIP_EMULATOR.</summary>
+    internal bool IsChecking => IsEmulator && (_environment("PLIP_EMULATOR") ?? "").Split(',').Contains("check");
+
     /// <summary>The major CUDA version of the driver, once it is known: libraries of that version are tried first.</summary>
     internal int DriverMajor { get; set; } = 13;
 

@@ -10,8 +10,10 @@ namespace Plip.Engine;
 /// A block given back may still be read by kernels under way; whoever gets it next works on the same stream, behind them.
 /// What a captured graph writes to is set aside for graphs. They are replayed one after the other, so all share it, and between replays it is lent to
 /// steps: a graph for each shape of a batch costs the memory of the largest.
+/// The emulator's check mode is told what is handed out and taken back, so that a kernel that reads a block nobody wrote yet, or past
+/// its tensor's end, or after its release, is reported although the memory is the pool's.
 /// </summary>
-internal sealed unsafe class CudaMemory(bool pooled, long limit)
+internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0)
 {
     private const long Slab = 8 << 20, SmallBlock = 1 << 20; // smaller blocks are cut from slabs
     private const int MakersShown = 8;
@@ -22,6 +24,7 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit)
     private readonly Dictionary<long, PriorityQueue<nint, nint>> _idle = []; // those of them that no tensor has
     private readonly HashSet<nint> _lent = []; // those of them that a tensor has, which a replay would overwrite
     private readonly List<nint> _slabs = [];
+    private readonly bool _marked = pooled && CudaLibraries.Current.IsChecking;
     private Dictionary<nint, long>? _capturing;
     private nint _next, _end;
 
@@ -60,6 +63,8 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit)
         else block = pooled && size < SmallBlock ? Cut(size, madeBy, finish) : Ask(size, madeBy, finish);
         _live[block] = (size, madeBy);
         if (_capturing != null) _capturing[block] = size;
+        Mark(block, bytes, fresh: true);
+        Mark(block + (nint)bytes, size - bytes, fresh: false);
         return block;
     }
 
@@ -68,6 +73,8 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit)
     {
         if (!_live.Remove(block, out var was)) return;
         _lent.Remove(block);
+        // What a graph captures it repeats at each replay, when a block that is not its own may be another's.
+        if (_capturing == null || _capturing.ContainsKey(block)) Mark(block, was.Bytes, fresh: false);
         if (_held.ContainsKey(block)) Idle(block, was.Bytes);
         else if (pooled) Cache(block, was.Bytes);
         else
@@ -162,6 +169,12 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit)
         queue.Enqueue(block, block);
     }
 
+    /// <summary>Tells check mode, in order with the kernels, that memory holds nothing yet (fresh) or is nobody's.</summary>
+    private void Mark(nint at, long bytes, bool fresh)
+    {
+        if (_marked && bytes > 0) Cuda.Check(cuEmulatorMark(at, (nuint)bytes, fresh ? 1 : 0, stream));
+    }
+
     private nint Cut(long size, string madeBy, Action finish)
     {
         if (size >= 1024) _next = (_next + 255) & ~(nint)255; // cuBLASLt chooses by alignment: the same for a tensor wherever it lies
@@ -173,6 +186,7 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit)
             if (_next == 0) _next = Ask(bytes = SmallBlock, madeBy, finish);
             _end = _next + (nint)bytes;
             _slabs.Add(_next);
+            Mark(_next, bytes, fresh: false);
         }
         var block = _next;
         _next += (nint)size; // a size class is a multiple of 64 bytes, and of 256 from 1 KB on

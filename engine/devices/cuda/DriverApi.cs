@@ -64,6 +64,9 @@ internal static unsafe partial class DriverApi
     /// <summary>The emulator's alone: what it saw go wrong, with the thread and the line.</summary>
     [LibraryImport(Library)] internal static partial byte* cuEmulatorLastReport();
 
+    /// <summary>The emulator's alone: a part of an allocation is handed out, unwritten (fresh), or nobody's until then.</summary>
+    [LibraryImport(Library)] internal static partial int cuEmulatorMark(nint pointer, nuint bytes, int fresh, nint stream);
+
     internal const int Success = 0, InvalidValue = 1, OutOfMemory = 2, NoDevice = 100, InvalidImage = 200, NoBinaryForGpu = 209, UnsupportedPtx = 222, OutOfResources = 701;
 
     /// <summary>Attributes of a device.</summary>

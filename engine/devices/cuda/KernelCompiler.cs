@@ -24,7 +24,7 @@ internal sealed unsafe class KernelCompiler
         var (major, minor) = Cuda.CompilerVersion;
         // The emulator has no version of its own: another build of it, or checks in what it compiles, is another compiler.
         _identity = CudaLibraries.Current.IsEmulator
-            ? [.. SHA256.HashData(File.ReadAllBytes(library.File)), .. Encoding.UTF8.GetBytes(Environment.GetEnvironmentVariable("PLIP_EMULATOR") ?? "")]
+            ? [.. SHA256.HashData(File.ReadAllBytes(library.File)), CudaLibraries.Current.IsChecking ? (byte)1 : (byte)0]
             : Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"nvrtc {major}.{minor}"));
     }
 

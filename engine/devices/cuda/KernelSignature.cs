@@ -69,7 +69,8 @@ internal sealed class KernelSignature
 
     private static string[] Words(string text) => text.Split([' ', '\n', '\r', '\t', '*'], StringSplitOptions.RemoveEmptyEntries);
 
-    private static string WithoutComments(string source)
+    /// <summary>The text with the rest of a line from // on left out; lines stay where they are.</summary>
+    internal static string WithoutComments(string source)
     {
         var text = new StringBuilder(source.Length);
         foreach (var line in source.Split('\n'))

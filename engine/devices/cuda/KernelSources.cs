@@ -36,6 +36,27 @@ internal sealed class KernelSources
     public string Text(string file) => _kernels.TryGetValue(file, out var text) ? text
         : throw new ArgumentException($"there is no kernels/{file}.cu; there are {string.Join(", ", _kernels.Keys.Order(StringComparer.Ordinal))}");
 
+    /// <summary>Names of the kernels in a file's text, in their order.</summary>
+    public static IEnumerable<string> KernelsIn(string text)
+    {
+        const string mark = "__global__";
+        text = KernelSignature.WithoutComments(text);
+        for (var at = text.IndexOf(mark, StringComparison.Ordinal); at >= 0; at = text.IndexOf(mark, at + 1, StringComparison.Ordinal))
+        {
+            var head = text[(at + mark.Length)..text.IndexOf('{', at)];
+            if (head.IndexOf("__launch_bounds__", StringComparison.Ordinal) is >= 0 and var bounds) head = head[(head.IndexOf(')', bounds) + 1)..];
+            yield return head[..head.IndexOf('(')].Trim().Split(' ')[^1];
+        }
+    }
+
+    /// <summary>Element types for which a file says it is compiled: of <c>// options -DTYPE=float|bf16</c>, "float" and "bf16".</summary>
+    public static IEnumerable<string> TypesOf(string text)
+    {
+        const string option = "-DTYPE=";
+        return text.Split('\n').Where(l => l.StartsWith("// options", StringComparison.Ordinal)).SelectMany(l => l.Split(' '))
+            .Where(w => w.StartsWith(option, StringComparison.Ordinal)).SelectMany(w => w[option.Length..].Split('|')).Distinct();
+    }
+
     /// <summary>Adds or replaces a kernel file for this device.</summary>
     public void Add(string file, string text) => _kernels[file] = text;
 

@@ -100,6 +100,30 @@ TEST(bad_handles_are_errors) {
     EXPECT_CODE(cuGetErrorString(12345, &text), CUDA_ERROR_INVALID_VALUE);
 }
 
+TEST(static_shared_memory_is_a_kernels_own) {
+    const std::string text =
+        "__device__ int first(int i) { __shared__ int a[1000]; a[i] = i; __syncthreads(); return a[31 - i]; }\n"
+        "__device__ __attribute__((noinline)) int second(int i) { __shared__ int b[2000]; b[i] = i; __syncthreads(); return b[31 - i] + first(i); }\n"
+        "extern \"C\" __global__ void none(int* y) { y[threadIdx.x] = 1; }\n"
+        "extern \"C\" __global__ void one(int* y) { y[threadIdx.x] = first(threadIdx.x); }\n"
+        "extern \"C\" __global__ void same_as_one(int* y) { y[threadIdx.x] = first(threadIdx.x); }\n"
+        "extern \"C\" __global__ void both(int* y) { __shared__ int own[10]; own[0] = 1; y[threadIdx.x] = second(threadIdx.x) + own[0]; }\n";
+    const std::pair<const char*, int> wanted[] = {{"none", 0}, {"one", 4000}, {"same_as_one", 4000}, {"both", 12040}};
+    for (auto* mode : {"", "check"}) {
+        void* context;
+        while (cuDevicePrimaryCtxRelease_v2(0) == 0) {}
+        OK(cuEmulatorConfigure(mode));
+        OK(cuDevicePrimaryCtxRetain(&context, 0));
+        OK(cuCtxSetCurrent(context));
+        Loaded m("own.cu", {}, {}, text);
+        for (auto& w : wanted) {
+            int value;
+            OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, m(w.first)));
+            EXPECT(value == w.second);
+        }
+    }
+}
+
 TEST(launch_limits) {
     Loaded m("steps.cu");
     CUfunction f = m("empty"), missing;

@@ -33,8 +33,14 @@ public class Conv2dTests
     [Theory, OnEachDevice("4x24x12x16x3x3x32x1x1", "2x16x8x64x1x1x48x1x0", "2x10x6x70x3x3x40x1x1", "3x9x9x130x3x3x20x1x1",
         "19x6x3x24x3x3x70x1x1", "17x6x3x40x3x3x34x2x1", "2x8x4x128x3x3x40x1x1", "9x3x2x16x5x5x20x1x2",
         "2x4x3x128x3x3x128x1x1", "2x7x6x128x3x3x128x1x1", "1x13x14x130x3x3x120x2x1",
+        "1x12x12x132x1x1x1024x2x0", "40x3x1x40x1x1x48x1x0", // many channels at stride two; 1×1 filters on pictures of few pixels
         "1x64x130x4x1x3x128x1x0", "1x64x130x128x3x1x4x1x0")] // the last two fill a GPU's large tiles, forward and for data
     public void Matches_at_sizes_that_are_cut_into_blocks(string device, int[] q) => MatchesOnce(device, q);
+
+    // Results of one vector of channels, 512, 256 and 128 bits wide: tiles of twice the rows, where pixels are evenly spaced.
+    [Theory, OnEachDevice("3x9x26x12x3x3x16x1x1", "3x9x26x12x3x3x8x1x1", "3x9x26x12x3x3x4x1x1", "2x6x19x16x3x3x8x1x1",
+        "2x7x9x20x1x1x16x1x0", "2x7x9x20x1x1x8x1x0", "2x7x9x20x1x1x4x1x0", "2x7x9x16x1x1x40x1x0", "2x7x9x8x1x1x40x1x0")]
+    public void Matches_where_results_are_one_vector_wide(string device, int[] q) => MatchesOnce(device, q);
 
     // 3×3 filters over whole vectors of channels: maps that tiles do not divide, each padding, several blocks of tiles, channels in several
     // parts with more and with fewer outputs, gradients in groups and in batches, both strides.

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime;
 
 namespace Plip.Bench;
 
@@ -10,6 +11,9 @@ internal sealed class Sampler(int repeats)
 {
     private const double LeastSeconds = 2e-3, WarmSeconds = 0.3, LongSeconds = 1.0, LeadInSeconds = 0.015;
     private const int WarmRuns = 40; // the runtime replaces what it compiled in haste after 30 calls
+
+    // What it replaces is compiled by a thread of its own, which takes a core from ours: it must have been quiet for a while.
+    private const double QuietSeconds = 0.5, MostWarmSeconds = 15;
 
     // LibTorch's OpenMP workers spin after a call before they sleep, and would take a core from ours.
     private static readonly TimeSpan Rest = TimeSpan.FromMilliseconds(30);
@@ -48,11 +52,14 @@ internal sealed class Sampler(int repeats)
     private double Warm(Timed work)
     {
         var begin = Stopwatch.GetTimestamp();
+        var (changed, methods) = (begin, JitInfo.GetCompiledMethodCount());
         for (var runs = 1; ; runs++)
         {
             var last = Once(work);
             var spent = Stopwatch.GetElapsedTime(begin).TotalSeconds;
-            if (runs >= 2 && (repeats < 3 || spent > 4 * WarmSeconds || (runs >= WarmRuns && spent > WarmSeconds))) return last;
+            if (JitInfo.GetCompiledMethodCount() is var now && now != methods) (changed, methods) = (Stopwatch.GetTimestamp(), now);
+            var settled = Stopwatch.GetElapsedTime(changed).TotalSeconds > QuietSeconds || spent > MostWarmSeconds;
+            if (runs >= 2 && (repeats < 3 || (settled && (spent > 4 * WarmSeconds || runs >= WarmRuns) && spent > WarmSeconds))) return last;
         }
     }
 

@@ -75,7 +75,11 @@ internal static unsafe class WinogradConvolution<V, T, A>
         for (var q = 0; q < A.Points * A.Points; q++, inputs += plane, sums += sumPlane)
         {
             var panel = filters + (A.Kind(q / A.Points) * A.Kinds + A.Kind(q % A.Points)) * filterPlane;
-            for (var t = 0; t < count; t += V.TileRows)
+            var t = 0;
+            if (width == V.Count)
+                for (; t + NarrowTiles.Rows<V>() <= count; t += NarrowTiles.Rows<V>())
+                    NarrowTiles.Run<V>(inputs + (nint)t * channels, channels, 1, 0, channels, panel, 0, sums + (nint)t * width, width, accumulate, null);
+            for (; t < count; t += V.TileRows)
             {
                 var n = Math.Min(V.TileRows, count - t);
                 for (var i = 0; i < V.TileRows; i++) a[i] = inputs + (nint)(t + Math.Min(i, n - 1)) * channels;
