@@ -50,7 +50,7 @@ extern "C" __global__ void __launch_bounds__(256) cross_entropy_forward(
     losses[row] = max - to_float(x[label]) + log;
 }
 
-extern "C" __global__ void __launch_bounds__(MEAN) cross_entropy_mean(float* y, const float* losses, int rows, int counted) {
+extern "C" __global__ void __launch_bounds__(MEAN) cross_entropy_mean(float* y, const float* losses, const int* counted, int rows) {
     __shared__ double part[MEAN];
     double sum = 0;
     for (int t = threadIdx.x; t < rows; t += MEAN) sum += losses[t];
@@ -60,16 +60,16 @@ extern "C" __global__ void __launch_bounds__(MEAN) cross_entropy_mean(float* y, 
         if (threadIdx.x < n) part[threadIdx.x] += part[threadIdx.x + n];
         __syncthreads();
     }
-    if (threadIdx.x == 0) *y = counted == 0 ? 0.f : (float)(part[0] / counted);
+    if (threadIdx.x == 0) *y = *counted == 0 ? 0.f : (float)(part[0] / *counted);
 }
 
 extern "C" __global__ void __launch_bounds__(256) cross_entropy_backward(
-    T* dx, const float* dy, const float* lse, const T* x, const int* labels, int rows, int cols, int ignore, int counted) {
+    T* dx, const float* dy, const float* lse, const T* x, const int* labels, const int* counted, int rows, int cols, int ignore) {
     const int row = row_of_team<THREADS>();
     if (row >= rows) return;
     const int label = labels[row];
     const bool counts = label != ignore;
-    const float scale = counts ? *dy / counted : 0.f, shift = counts ? lse[row] : 0.f;
+    const float scale = counts ? *dy / *counted : 0.f, shift = counts ? lse[row] : 0.f;
     x += (i64)row * cols;
     dx += (i64)row * cols;
     auto gradient = [&](int c, float v) { return counts ? (expf(v - shift) - (c == label ? 1.f : 0.f)) * scale : 0.f; };

@@ -2,7 +2,8 @@
 //   maths    y_i = x_i/(1−p) where u_i ≥ p, else 0; u_i = Philox uniform of element i; dx likewise from the bits that were kept
 //   traffic  x and y once, a bit an element; backward dy, dx and the bits
 //   launch   a thread for each 8 elements, that is two blocks of Philox and one byte of the mask; block 256
-//   care     byte k of the mask is elements 8k … 8k+7, lowest bit first: the CPU's words of 32, so the same elements on every device
+//   care     byte k of the mask is elements 8k … 8k+7, lowest bit first: the CPU's words of 32, so the same elements on every device.
+//            The step is read from memory where it lies there: an argument would stay what it was when a graph was captured
 //   see      Srivastava et al., JMLR 15 (2014) · philox.cuh · engine/ops/Dropout.cs · DropoutTests
 // options  -DTYPE=float -DPACK=4|1
 // options  -DTYPE=bf16|half -DPACK=8|1
@@ -28,10 +29,10 @@ __device__ __forceinline__ void masked(T* to, const T* from, u32 bits, float sca
 }
 
 extern "C" __global__ void __launch_bounds__(256) dropout_forward(
-    T* y, int* kept, const T* x, i64 count, float p, float scale, i64 seed, int stream, int step) {
+    T* y, int* kept, const T* x, const int* step_now, i64 count, float p, float scale, i64 seed, int stream, int step) {
     const i64 run = (i64)blockIdx.x * blockDim.x + threadIdx.x, first = run * RUN;
     if (first >= count) return;
-    const Philox random{(u64)seed, (u32)stream, (u32)step};
+    const Philox random{(u64)seed, (u32)stream, (u32)(step_now != nullptr ? *step_now : step)};
     u32 bits = 0;
 #pragma unroll
     for (int q = 0; q < RUN / 4; q++) {

@@ -1,7 +1,8 @@
 // sequences.cu: packed sequences; sequence b is rows at[b] … at[b+1]−1.  compiled per use: -DTYPE=float|bf16|half -DOTHER=float|TYPE -DPACK=4|1
-//   maths    sum and mean of a sequence's rows; a row for each sequence spread over it (1/n of it), or added to its rows
+//   maths    sum and mean of a sequence's rows; a row for each sequence spread over it (1/n of it), or added to its rows;
+//            offsets of sequences of one length
 //   traffic  every input once, the output once; an offset's search is some seven reads from L1 a row
-//   launch   sequence_sum: block (32, 8), grid (B, ⌈cols/(32·PACK)⌉); the others: a warp a row, block (32, 4)
+//   launch   sequence_sum: block (32, 8), grid (B, ⌈cols/(32·PACK)⌉); even_offsets: a thread an offset; the others: a warp a row, block (32, 4)
 //   care     no atomics: warp w adds rows w, w+8, … in order, then the warps are added in theirs. Empty sequences sum to 0
 //   see      engine/ops/Sequences.cs · SequencesTests
 // options  -DTYPE=float|bf16|half -DOTHER=float -DPACK=4|1
@@ -69,4 +70,9 @@ extern "C" __global__ void __launch_bounds__(128) add_per_sequence(T* y, const T
         for (int i = 0; i < PACK; i++) sum[i] += added[i];
         store(y + (i64)row * cols + c, sum);
     }
+}
+
+extern "C" __global__ void __launch_bounds__(256) even_offsets(int* at, int count, int length) {
+    const int b = blockIdx.x * blockDim.x + threadIdx.x;
+    if (b < count) at[b] = b * length;
 }

@@ -45,29 +45,29 @@ public static partial class Ops
         Require.SameShape(k, v);
         Require.That(q.Cols == k.Cols, $"queries {q.Shape} and keys {k.Shape} differ in width");
         Require.That(heads > 0 && q.Cols > 0 && q.Cols % heads == 0, $"{heads} heads do not divide a width of {q.Cols}");
-        int[] queries = Packed.Offsets(cuQuery, q.Rows), keys = ReferenceEquals(cuQuery, cuKey) && q.Rows == k.Rows ? queries : Packed.Offsets(cuKey, k.Rows);
-        Require.That(queries.Length == keys.Length, $"{queries.Length - 1} sequences of queries, {keys.Length - 1} of keys");
-        for (var b = 0; b + 1 < keys.Length; b++)
-            Require.That(keys[b] < keys[b + 1] || queries[b] == queries[b + 1], $"sequence {b} has queries but no keys to attend to");
+        var own = ReferenceEquals(cuQuery, cuKey) && q.Rows == k.Rows;
+        int sequences = Packed.Count(cuQuery, q.Rows), others = own ? sequences : Packed.Count(cuKey, k.Rows);
+        Require.That(sequences == others, $"{sequences} sequences of queries, {others} of keys");
+        if (!own) Packed.RequireKeys(cuQuery, cuKey);
         var s = scale ?? 1f / MathF.Sqrt(q.Cols / heads);
         var y = Tensor.Like(q);
         var lse = Tensor.Empty(q.Device, new Shape(heads, q.Rows));
-        y.Device.Run(q.DType, new AttentionForward(y, lse, q, k, v, cuQuery, cuKey, queries, keys, heads, s));
+        y.Device.Run(q.DType, new AttentionForward(y, lse, q, k, v, cuQuery, cuKey, heads, s));
         return Tape.Record(y, [q, k, v], dy =>
         {
             var dq = q.NeedsGrad ? Tensor.Like(q) : null;
             var dk = k.NeedsGrad ? Tensor.Like(k) : null;
             var dv = v.NeedsGrad ? Tensor.Like(v) : null;
-            dy.Device.Run(q.DType, new AttentionBackward(dq, dk, dv, dy, y, lse, q, k, v, cuQuery, cuKey, queries, keys, heads, s));
+            dy.Device.Run(q.DType, new AttentionBackward(dq, dk, dv, dy, y, lse, q, k, v, cuQuery, cuKey, heads, s));
             return [dq, dk, dv];
         }, [lse]);
     }
 }
 
 file readonly unsafe struct AttentionForward(
-    Tensor y, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor cuQuery, Tensor cuKey, int[] queries, int[] keys, int heads, float scale) : IKernel
+    Tensor y, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor cuQuery, Tensor cuKey, int heads, float scale) : IKernel
 {
-    public Work Work => new("attention_forward", y.Bytes + q.Bytes + k.Bytes + v.Bytes, 4.0 * q.Cols * AttentionLoops.Pairs(queries, keys));
+    public Work Work => new("attention_forward", y.Bytes + q.Bytes + k.Bytes + v.Bytes, 4.0 * q.Cols * AttentionLoops.Pairs(cuQuery, cuKey));
 
     public void Run(CudaDevice gpu, DType type)
     {
@@ -85,21 +85,22 @@ file readonly unsafe struct AttentionForward(
         T* py = y.At<T>(), pq = q.At<T>(), pk = k.At<T>(), pv = v.At<T>();
         var pl = lse.F32;
         int c = q.Cols, h = heads, total = q.Rows;
-        var (cuQuery, cuKey, s) = (queries, keys, scale);
-        cpu.For((queries.Length - 1) * heads, task =>
+        int* queries = cuQuery.I32, keys = cuKey.I32;
+        var s = scale;
+        cpu.For(((int)cuQuery.Count - 1) * heads, task =>
         {
             var (b, head) = Math.DivRem(task, h);
-            AttentionLoops.Forward<V, T>(py, pl + (long)head * total, pq, pk, pv, cuQuery[b], cuQuery[b + 1], cuKey[b], cuKey[b + 1], c, head * (c / h), c / h, s);
+            AttentionLoops.Forward<V, T>(py, pl + (long)head * total, pq, pk, pv, queries[b], queries[b + 1], keys[b], keys[b + 1], c, head * (c / h), c / h, s);
         });
     }
 }
 
 file readonly unsafe struct AttentionBackward(
-    Tensor? dq, Tensor? dk, Tensor? dv, Tensor dy, Tensor y, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor cuQuery, Tensor cuKey, int[] queries, int[] keys,
+    Tensor? dq, Tensor? dk, Tensor? dv, Tensor dy, Tensor y, Tensor lse, Tensor q, Tensor k, Tensor v, Tensor cuQuery, Tensor cuKey,
     int heads, float scale) : IKernel
 {
     public Work Work => new(
-        "attention_backward", 2 * (q.Bytes + k.Bytes + v.Bytes) + dy.Bytes, 10.0 * q.Cols * AttentionLoops.Pairs(queries, keys));
+        "attention_backward", 2 * (q.Bytes + k.Bytes + v.Bytes) + dy.Bytes, 10.0 * q.Cols * AttentionLoops.Pairs(cuQuery, cuKey));
 
     public void Run(CudaDevice gpu, DType type)
     {
@@ -126,12 +127,13 @@ file readonly unsafe struct AttentionBackward(
         T* pdy = dy.At<T>(), pq = q.At<T>(), pk = k.At<T>(), pv = v.At<T>();
         var pl = lse.F32;
         int c = q.Cols, h = heads, total = q.Rows;
-        var (cuQuery, cuKey, s) = (queries, keys, scale);
-        cpu.For((queries.Length - 1) * heads, task =>
+        int* queries = cuQuery.I32, keys = cuKey.I32;
+        var s = scale;
+        cpu.For(((int)cuQuery.Count - 1) * heads, task =>
         {
             var (b, head) = Math.DivRem(task, h);
             AttentionLoops.Backward<V, T>(
-                pdq, pdk, pdv, pdy, pl + (long)head * total, pq, pk, pv, cuQuery[b], cuQuery[b + 1], cuKey[b], cuKey[b + 1], c, head * (c / h), c / h, s);
+                pdq, pdk, pdv, pdy, pl + (long)head * total, pq, pk, pv, queries[b], queries[b + 1], keys[b], keys[b + 1], c, head * (c / h), c / h, s);
         });
     }
 }
@@ -158,8 +160,9 @@ file readonly struct AttentionTiles(int width)
 /// <summary>One sequence and head. T's rows are c elements apart and the head's d columns begin at <c>column</c>.</summary>
 file static unsafe class AttentionLoops
 {
-    public static double Pairs(int[] queries, int[] keys)
+    public static double Pairs(Tensor cuQuery, Tensor cuKey)
     {
+        ReadOnlySpan<int> queries = Packed.OnHost(cuQuery), keys = Packed.OnHost(cuKey);
         double pairs = 0;
         for (var b = 0; b + 1 < queries.Length; b++) pairs += (double)(queries[b + 1] - queries[b]) * (keys[b + 1] - keys[b]);
         return pairs;

@@ -5,7 +5,7 @@ namespace Plip.Engine;
 // Mean negative log-likelihood of the labelled class, softmax fused in.
 //   forward   L = 1/n Σ_t (lse_t − x_t[label_t]),  lse_t = log Σ_v e^(x_tv),  n = rows that are not ignored
 //   backward  dx_t = dL/n · (e^(x_t − lse_t) − onehot(label_t));  0 for ignored rows
-//   saved     x, and lse: one float a row. Probabilities are recomputed in the pass that writes dx, so no (T, V) tensor
+//   saved     x, n, and lse: one float a row. Probabilities are recomputed in the pass that writes dx, so no (T, V) tensor
 //             but dx itself is ever written.
 //   care      the largest logit is taken off before exp; losses are summed in F64 in the order of the rows
 // Cost: x read once forward (4 bytes an element in F32), once backward with dx written (8); half that in BF16. At V = 30522
@@ -19,13 +19,14 @@ public static partial class Ops
     /// <param name="logits">Unnormalised log-probabilities.</param>
     /// <param name="labels">The right class of each row, or <paramref name="ignoreIndex"/>; read again by the backward.</param>
     /// <param name="ignoreIndex">The label of rows that do not count.</param>
-    /// <exception cref="ArgumentException">Shapes do not fit, or a label is outside 0 … V−1 (the error names its row).</exception>
+    /// <exception cref="ArgumentException">Shapes do not fit, or a label is outside 0 … V−1 (the error names its row; on a GPU the next read throws it).</exception>
     public static Tensor CrossEntropy(Tensor logits, Tensor labels, int ignoreIndex = -100)
     {
         Require.Rank(logits, 2, "logits (T, V)");
         Require.Type(labels, DType.I32);
         Require.That(labels.Count == logits.Shape[0], $"expected one label for each row of {logits.Shape}, got {labels.Shape}");
-        var counted = Counted(logits, labels, ignoreIndex);
+        var counted = Tensor.Empty(logits.Device, new Shape(1), DType.I32);
+        labels.Device.Run(DType.F32, new LabelCount(counted, labels, logits.Cols, ignoreIndex));
         var y = Tensor.Empty(logits.Device, new Shape());
         var lse = Tensor.PerRow(logits);
         y.Device.Run(logits.DType, new CrossEntropyForward(y, lse, logits, labels, ignoreIndex, counted));
@@ -34,29 +35,41 @@ public static partial class Ops
             var dx = Tensor.Like(logits);
             dx.Device.Run(dx.DType, new CrossEntropyBackward(dx, dy, lse, logits, labels, ignoreIndex, counted));
             return [dx];
-        }, [lse]);
+        }, [lse, counted]);
     }
+}
 
-    /// <summary>Rows that are not ignored, their labels checked.</summary>
-    private static int Counted(Tensor logits, Tensor labels, int ignore)
+/// <summary>
+/// How many rows are not ignored, their labels checked. A GPU notes the first label that is no class and ignores it (<see cref="CudaFaults"/>); the
+/// number stays there: a captured graph counts anew in each replay.
+/// </summary>
+file readonly unsafe struct LabelCount(Tensor counted, Tensor labels, int classes, int ignore) : IKernel
+{
+    public Work Work => Work.On("count_labels", 0, labels);
+
+    public void Run(CudaDevice gpu, DType type) => gpu.Launch(
+        "faults", "count_labels", [], Launch.BlockPerRow(1),
+        counted, labels, gpu.Faults.Record, (int)labels.Count, classes, ignore, gpu.Faults.Of(nameof(Ops.CrossEntropy)));
+
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
     {
-        using var host = new HostInts(labels);
-        var counted = 0;
-        for (var t = 0; t < host.Span.Length; t++)
+        var at = labels.I32;
+        var count = 0;
+        for (var t = 0; t < labels.Count; t++)
         {
-            var label = host.Span[t];
-            if (label == ignore) continue;
-            if ((uint)label >= (uint)logits.Cols)
-                throw new ArgumentException(
-                    $"CrossEntropy: row {t} has label {label}, outside 0..{logits.Cols - 1}; rows to leave out carry {ignore}");
-            counted++;
+            if (at[t] == ignore) continue;
+            if ((uint)at[t] >= (uint)classes)
+                throw new IndexFault(IndexFaultKind.Label, nameof(Ops.CrossEntropy), t, at[t], classes, ignore).Exception();
+            count++;
         }
-        return counted;
+        *counted.I32 = count;
     }
 }
 
 file readonly unsafe struct CrossEntropyForward(
-    Tensor y, Tensor lse, Tensor x, Tensor labels, int ignore, int counted) : IKernel
+    Tensor y, Tensor lse, Tensor x, Tensor labels, int ignore, Tensor counted) : IKernel
 {
     public Work Work => Work.On("cross_entropy_forward", 18, x, lse, labels);
 
@@ -67,7 +80,7 @@ file readonly unsafe struct CrossEntropyForward(
         gpu.Launch(
             "cross_entropy", "cross_entropy_forward", constants, RowTeam.Launch(x.Rows, x.Cols),
             losses, lse, x, labels, x.Rows, x.Cols, ignore);
-        gpu.Launch("cross_entropy", "cross_entropy_mean", constants, Launch.Grid(1).Of(256), y, losses, x.Rows, counted);
+        gpu.Launch("cross_entropy", "cross_entropy_mean", constants, Launch.Grid(1).Of(256), y, losses, counted, x.Rows);
     }
 
     public void Run<V, T>(CpuDevice cpu)
@@ -94,20 +107,21 @@ file readonly unsafe struct CrossEntropyForward(
                 losses[t] = max - T.Load<Vec1>(row + at[t]).Value + log;
             }
         });
+        var n = *counted.I32;
         double sum = 0;
         for (var t = 0; t < rows; t++) sum += losses[t];
-        *y.F32 = counted == 0 ? 0f : (float)(sum / counted);
+        *y.F32 = n == 0 ? 0f : (float)(sum / n);
     }
 }
 
 file readonly unsafe struct CrossEntropyBackward(
-    Tensor dx, Tensor dy, Tensor lse, Tensor x, Tensor labels, int ignore, int counted) : IKernel
+    Tensor dx, Tensor dy, Tensor lse, Tensor x, Tensor labels, int ignore, Tensor counted) : IKernel
 {
     public Work Work => Work.On("cross_entropy_backward", 18, dx, x, lse, labels);
 
     public void Run(CudaDevice gpu, DType type) => gpu.Launch(
         "cross_entropy", "cross_entropy_backward", [("TYPE", type), ("PACK", Pack.Of(type, x, dx)), ("THREADS", RowTeam.Threads(x.Cols))],
-        RowTeam.Launch(x.Rows, x.Cols), dx, dy, lse, x, labels, x.Rows, x.Cols, ignore, counted);
+        RowTeam.Launch(x.Rows, x.Cols), dx, dy, lse, x, labels, counted, x.Rows, x.Cols, ignore);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -116,7 +130,7 @@ file readonly unsafe struct CrossEntropyBackward(
         T* pdx = dx.At<T>(), px = x.At<T>();
         var pl = lse.F32;
         var at = labels.I32;
-        var (cols, ignored, scale) = (x.Cols, ignore, counted == 0 ? 0f : *dy.F32 / counted);
+        var (cols, ignored, scale) = (x.Cols, ignore, *counted.I32 == 0 ? 0f : *dy.F32 / *counted.I32);
         cpu.ForRange(x.Rows, RowBlocks.PerTask(cols), (from, to) =>
         {
             for (var t = from; t < to; t++)

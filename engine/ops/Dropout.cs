@@ -18,14 +18,18 @@ public static partial class Ops
     /// <param name="x">The input.</param>
     /// <param name="p">Probability of a zero, in [0, 1).</param>
     /// <param name="random">The stream and step that decide; two dropouts of one step need different streams.</param>
-    /// <exception cref="ArgumentException"><paramref name="p"/> is outside [0, 1).</exception>
-    public static Tensor Dropout(Tensor x, float p, Philox random)
+    /// <param name="step">
+    /// I32 (1): the step, in the place of the one in <paramref name="random"/>. A captured graph is replayed with whatever it then holds.
+    /// </param>
+    /// <exception cref="ArgumentException"><paramref name="p"/> is outside [0, 1), or the step is not one I32.</exception>
+    public static Tensor Dropout(Tensor x, float p, Philox random, Tensor? step = null)
     {
         Require.That(p is >= 0 and < 1, $"expected a probability in [0, 1), got {p}");
+        if (step != null) Require.That(step.DType == DType.I32 && step.Count == 1, $"expected the step as one I32, got {step}");
         if (p == 0) return x;
         var y = Tensor.Like(x);
         var kept = Tensor.Empty(x.Device, new Shape(checked((int)((x.Count + Philox.RunLength - 1) / Philox.RunLength))), DType.I32);
-        y.Device.Run(y.DType, new DropoutForward(y, kept, x, p, random));
+        y.Device.Run(y.DType, new DropoutForward(y, kept, x, p, random, step));
         return Tape.Record(y, [x], dy =>
         {
             var dx = Tensor.Like(x);
@@ -35,13 +39,13 @@ public static partial class Ops
     }
 }
 
-file readonly unsafe struct DropoutForward(Tensor y, Tensor kept, Tensor x, float p, Philox random) : IKernel
+file readonly unsafe struct DropoutForward(Tensor y, Tensor kept, Tensor x, float p, Philox random, Tensor? step) : IKernel
 {
     public Work Work => Work.On("dropout_forward", 1, y, kept, x);
 
     public void Run(CudaDevice gpu, DType type) => gpu.Launch(
         "dropout", "dropout_forward", [("TYPE", type), ("PACK", Pack.Of(type, x, y))], Launch.PerElement(x.Count, 8),
-        y, kept, x, x.Count, p, 1f / (1f - p), (long)random.Key.Seed, (int)random.Key.Stream, (int)random.Key.Step);
+        y, kept, x, step, x.Count, p, 1f / (1f - p), (long)random.Key.Seed, (int)random.Key.Stream, (int)random.Key.Step);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -49,7 +53,7 @@ file readonly unsafe struct DropoutForward(Tensor y, Tensor kept, Tensor x, floa
     {
         T* px = x.At<T>();
         var pk = (uint*)kept.I32;
-        var (to, probability, source) = (Target<T>.Of(y), p, random);
+        var (to, probability, source) = (Target<T>.Of(y), p, step == null ? random : new Philox(random.Key.Seed, random.Key.Stream, (uint)*step.I32));
         // Grain is a multiple of a run, so a task begins where one does.
         cpu.ForRange(y.Count, CpuDevice.Grain, (from, end) => Drop<V, T>(to, pk, px, from, end, probability, source));
     }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Runtime.CompilerServices;
 
 namespace Plip.Engine;
@@ -18,26 +17,23 @@ public static partial class Ops
     /// Rows of a table by id: table (V, C) F32 or BF16, ids I32 (T) → (T, C), stored as the table is. The gradient of the
     /// table is F32 in both cases. The backward reads the ids again.
     /// </summary>
-    /// <exception cref="ArgumentException">An id is outside 0 … V−1; the error names its position.</exception>
-    public static Tensor Embedding(Tensor table, Tensor ids) => Picked(table, ids, "id", DType.F32);
+    /// <exception cref="ArgumentException">An id is outside 0 … V−1; the error names its position. On a GPU it is thrown by the next read.</exception>
+    public static Tensor Embedding(Tensor table, Tensor ids) => Picked(table, ids, IndexFaultKind.Id, DType.F32);
 
     /// <summary>
     /// Some rows of a matrix, in any order and as often as asked: x (R, C) F32 or BF16, indices I32 (T) → (T, C), stored as
     /// x is. Masked tokens are taken out with it before the projection on the vocabulary, first tokens with the offsets of
     /// their sequences. The backward reads the indices again.
     /// </summary>
-    /// <exception cref="ArgumentException">An index is outside 0 … R−1; the error names its position.</exception>
-    public static Tensor GatherRows(Tensor x, Tensor indices) => Picked(x, indices, "index", x.DType);
+    /// <exception cref="ArgumentException">An index is outside 0 … R−1; the error names its position. On a GPU it is thrown by the next read.</exception>
+    public static Tensor GatherRows(Tensor x, Tensor indices) => Picked(x, indices, IndexFaultKind.Index, x.DType);
 
-    private static Tensor Picked(Tensor x, Tensor indices, string what, DType gradient, [CallerMemberName] string op = "")
+    private static Tensor Picked(Tensor x, Tensor indices, IndexFaultKind kind, DType gradient, [CallerMemberName] string op = "")
     {
         Require.Rank(x, 2, "a matrix of rows (R, C)", op);
         Require.Type(indices, DType.I32, op);
-        Require.That(indices.Shape.Rank == 1, $"expected a list (T,) of {what} numbers, got {indices.Shape}", op);
-        using (var host = new HostInts(indices))
-            for (var t = 0; t < host.Span.Length; t++)
-                if ((uint)host.Span[t] >= (uint)x.Shape[0])
-                    throw new ArgumentException($"{op}: {what} {host.Span[t]} at position {t} is outside 0..{x.Shape[0] - 1}");
+        Require.That(indices.Shape.Rank == 1, $"expected a list (T,) of {(kind == IndexFaultKind.Id ? "id" : "index")} numbers, got {indices.Shape}", op);
+        indices.Device.Run(DType.F32, new PickCheck(indices, x.Shape[0], kind, op));
         var y = Tensor.Empty(x.Device, new Shape(indices.Shape[0], x.Cols), x.DType, op);
         y.Device.Run(y.DType, new GatherForward(y, x, indices));
         return Tape.Record(y, [x], dy =>
@@ -49,22 +45,28 @@ public static partial class Ops
     }
 }
 
-/// <summary>An I32 tensor on the host while its numbers are checked, in an array that is used again: a step leaves no garbage.</summary>
-internal readonly ref struct HostInts : IDisposable
+/// <summary>That all picks lie in 0 … limit−1. A GPU notes the first that does not and sets those to 0 (<see cref="CudaFaults"/>).</summary>
+file readonly unsafe struct PickCheck(Tensor picks, int limit, IndexFaultKind kind, string op) : IKernel
 {
-    private readonly int[] _array;
+    public Work Work => Work.On("check_picks", 0, picks);
 
-    public HostInts(Tensor x)
+    public void Run(CudaDevice gpu, DType type)
     {
-        _array = ArrayPool<int>.Shared.Rent((int)x.Count);
-        var span = _array.AsSpan(0, (int)x.Count);
-        x.CopyTo(span);
-        Span = span;
+        if (limit > 0)
+            gpu.Launch("faults", "check_picks", [], Launch.BlockPerRow(1), picks, gpu.Faults.Record, (int)picks.Count, limit, (int)kind, gpu.Faults.Of(op));
+        else if (picks.Count > 0)
+            Check(picks.ToArray<int>()); // of no rows none can be picked, not even row 0
     }
 
-    public ReadOnlySpan<int> Span { get; }
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T> => Check(new(picks.I32, (int)picks.Count));
 
-    public void Dispose() => ArrayPool<int>.Shared.Return(_array);
+    private void Check(ReadOnlySpan<int> at)
+    {
+        for (var t = 0; t < at.Length; t++)
+            if ((uint)at[t] >= (uint)limit) throw new IndexFault(kind, op, t, at[t], limit).Exception();
+    }
 }
 
 file readonly unsafe struct GatherForward(Tensor y, Tensor x, Tensor indices) : IKernel

@@ -17,10 +17,7 @@ public static partial class Ops
     public static Tensor SegmentMean(Tensor x, Tensor cuSeqlens)
     {
         Require.Rank(x, 2, "packed rows (T, C)");
-        var offsets = Packed.Offsets(cuSeqlens, x.Rows);
-        for (var b = 0; b + 1 < offsets.Length; b++)
-            Require.That(offsets[b] < offsets[b + 1], $"sequence {b} is empty and has no mean");
-        var y = Tensor.Empty(x.Device, new Shape(offsets.Length - 1, x.Cols), x.DType);
+        var y = Tensor.Empty(x.Device, new Shape(Packed.Count(cuSeqlens, x.Rows, filled: true), x.Cols), x.DType);
         y.Device.Run(x.DType, new SequenceSum(y, x, cuSeqlens, mean: true));
         return Tape.Record(y, [x], dy =>
         {
@@ -41,8 +38,7 @@ public static partial class Ops
     public static Tensor AddPerSequence(Tensor x, Tensor v, Tensor cuSeqlens)
     {
         Require.Rank(x, 2, "packed rows (T, C)");
-        var offsets = Packed.Offsets(cuSeqlens, x.Rows);
-        var expected = new Shape(offsets.Length - 1, x.Cols);
+        var expected = new Shape(Packed.Count(cuSeqlens, x.Rows), x.Cols);
         Require.That(v.Shape == expected, $"expected one vector for each sequence, {expected}, got {v.Shape}");
         if (v.DType != DType.F32) Require.Type(v, x.DType);
         var y = Tensor.Like(x);
@@ -54,49 +50,6 @@ public static partial class Ops
             dv.Device.Run(dy.DType, new SequenceSum(dv, dy, cuSeqlens, mean: false));
             return [dy, dv];
         });
-    }
-}
-
-/// <summary>The offsets of packed sequences: reading, checking, and finding a row's sequence.</summary>
-internal static unsafe class Packed
-{
-    private static readonly ConditionalWeakTable<Tensor, Reading> s_read = [];
-
-    /// <summary>Offsets that were checked in a step.</summary>
-    private sealed record Reading(WeakReference<Step> Step, int Rows, int[] At);
-
-    /// <summary>The offsets on the host, checked: 0 first, never falling, <paramref name="rows"/> last.</summary>
-    /// <remarks>
-    /// To read a tensor of a GPU is to wait for all that was launched, and every layer of an encoder asks for the same offsets: there they
-    /// are read once a step. Kernels take them from the tensor itself, so this copy only checks.
-    /// </remarks>
-    public static int[] Offsets(Tensor cuSeqlens, int rows, [CallerMemberName] string op = "")
-    {
-        Require.Type(cuSeqlens, DType.I32, op);
-        Require.That(cuSeqlens.Shape.Rank == 1 && cuSeqlens.Count > 0, $"expected offsets (B+1,), got {cuSeqlens.Shape}", op);
-        var step = cuSeqlens.Device is CudaDevice ? cuSeqlens.Device.CurrentStep : null;
-        if (step != null && s_read.TryGetValue(cuSeqlens, out var known) && known.Step.TryGetTarget(out var then) && then == step && known.Rows == rows)
-            return known.At;
-        var at = cuSeqlens.ToArray<int>();
-        Require.That(at[0] == 0, $"the offsets start at {at[0]}; the first sequence starts at row 0", op);
-        for (var b = 1; b < at.Length; b++)
-            Require.That(at[b] >= at[b - 1], $"the offsets fall from {at[b - 1]} to {at[b]} at position {b}", op);
-        Require.That(at[^1] == rows, $"the offsets end at {at[^1]}, but there are {rows} rows", op);
-        if (step != null) s_read.AddOrUpdate(cuSeqlens, new(new(step), rows, at));
-        return at;
-    }
-
-    /// <summary>The sequence that row t is of: the last that starts at or before t, so that empty ones before it are passed over.</summary>
-    public static int SequenceOf(int* at, int count, long t)
-    {
-        int low = 0, high = count - 1;
-        while (low < high)
-        {
-            var middle = (low + high + 1) / 2;
-            if (at[middle] <= t) low = middle;
-            else high = middle - 1;
-        }
-        return low;
     }
 }
 

@@ -104,6 +104,12 @@ public sealed record TrainingConfig
     /// <summary>Threads that decode ahead.</summary>
     public int Workers { get; set; } = 1;
 
+    /// <summary>
+    /// On a GPU, whether a step whose shapes come again is captured as a CUDA graph and replayed: the same bits, with one launch in place of a
+    /// thousand. Off to look for a fault.
+    /// </summary>
+    public bool CudaGraphs { get; set; } = true;
+
     internal void Validate()
     {
         ConfigException.Require(Steps >= 0, "training.steps", Steps, "0 (the epochs decide) or more");

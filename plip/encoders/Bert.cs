@@ -63,23 +63,36 @@ public sealed record BertConfig
 /// <summary>A batch of token sequences, packed: no padding, so a short caption costs what it is long (DESIGN 3).</summary>
 /// <param name="Ids">I32 (T): all sequences, one after the other.</param>
 /// <param name="Positions">I32 (T): each token's place in its sequence.</param>
-/// <param name="Offsets">I32 (B+1): where each sequence begins; the last is T.</param>
-public sealed record PackedText(Tensor Ids, Tensor Positions, Tensor Offsets)
+/// <param name="Offsets">I32 (B + Fillers + 1): where each sequence begins; the last is T.</param>
+/// <param name="Fillers">Sequences at the end that are no text: they only make T a number that comes again.</param>
+public sealed record PackedText(Tensor Ids, Tensor Positions, Tensor Offsets, int Fillers = 0)
 {
     /// <summary>Uploads sequences given as packed ids and their offsets.</summary>
     public static PackedText From(Device device, ReadOnlySpan<int> ids, ReadOnlySpan<int> offsets)
     {
         var positions = new int[ids.Length];
-        for (var b = 0; b + 1 < offsets.Length; b++)
-            for (var i = offsets[b]; i < offsets[b + 1]; i++) positions[i] = i - offsets[b];
+        Number(positions, offsets);
         return new PackedText(
             Tensor.From(device, ids, new Shape(ids.Length)),
             Tensor.From(device, positions, new Shape(ids.Length)),
             Tensor.From(device, offsets, new Shape(offsets.Length)));
     }
 
-    /// <summary>Number of sequences.</summary>
-    public int Count => (int)Offsets.Count - 1;
+    /// <summary>Number of sequences, B, without those that fill up.</summary>
+    public int Count => (int)Offsets.Count - 1 - Fillers;
+
+    /// <summary>A row for every sequence: (B, …) with zeros behind it for those that fill up.</summary>
+    public Tensor WithFillers(Tensor rows) => Fillers == 0 ? rows : Ops.Concat([rows, Tensor.Zeros(rows.Device, new Shape(Fillers, rows.Cols), rows.DType)], 0);
+
+    /// <summary>The rows (B, …) of the sequences that are text.</summary>
+    public Tensor WithoutFillers(Tensor rows) => Fillers == 0 ? rows : Ops.Slice(rows, 0, 0, Count);
+
+    /// <summary>Writes each token's place in its sequence.</summary>
+    internal static void Number(Span<int> positions, ReadOnlySpan<int> offsets)
+    {
+        for (var b = 0; b + 1 < offsets.Length; b++)
+            for (var i = offsets[b]; i < offsets[b + 1]; i++) positions[i] = i - offsets[b];
+    }
 }
 
 /// <summary>BERT (Devlin et al., arXiv:1810.04805), post-LN, over packed sequences; keys are Hugging Face's.</summary>
@@ -121,9 +134,12 @@ public sealed class Bert : Module
     /// <summary>Global embeddings (B, C), F32, from hidden states.</summary>
     public Tensor Pool(Tensor hidden, PackedText text)
     {
-        if (_pooler == null) return Ops.Cast(Ops.SegmentMean(hidden, text.Offsets), DType.F32);
-        var first = text.Offsets.ToArray<int>()[..text.Count];
-        return Ops.Cast(Ops.Tanh(_pooler.Forward(Ops.GatherRows(hidden, Tensor.From(hidden.Device, first, new Shape(first.Length))))), DType.F32);
+        if (_pooler == null) return Ops.Cast(text.WithoutFillers(Ops.SegmentMean(hidden, text.Offsets)), DType.F32);
+        // A copy: a view would hold on to offsets that outlive the step.
+        var view = Ops.Slice(text.Offsets, 0, 0, text.Count);
+        var first = Ops.Concat([view], 0);
+        view.Release();
+        return Ops.Cast(Ops.Tanh(_pooler.Forward(Ops.GatherRows(hidden, first))), DType.F32);
     }
 
     /// <summary>True for the parameters that the configuration freezes: embeddings and the first blocks.</summary>
@@ -176,12 +192,22 @@ public sealed class BertLayer : Module
 }
 
 /// <summary>Hands each dropout of a step a random stream of its own, by order of use: a function of (seed, step) alone.</summary>
-public sealed class DropoutStream(ulong seed, uint step)
+public sealed class DropoutStream
 {
+    private readonly ulong _seed;
+    private readonly uint _step;
+    private readonly Tensor? _stepNow;
+
+    /// <summary>The streams of a step.</summary>
+    public DropoutStream(ulong seed, uint step) => (_seed, _step) = (seed, step);
+
+    /// <summary>Those of the step that I32 (1) holds when a dropout runs: in a captured graph, when it is replayed.</summary>
+    public DropoutStream(ulong seed, Tensor step) => (_seed, _stepNow) = (seed, step);
+
     // Streams above this are dropout's; the loader's and the initialisers' lie below (Philox streams never collide).
     private const uint First = 0xD0000000;
     private uint _next;
 
     /// <summary>x with elements dropped at probability p and the rest scaled by 1/(1−p); x itself at p = 0.</summary>
-    public Tensor Apply(Tensor x, float p) => p <= 0 ? x : Ops.Dropout(x, p, new Philox(seed, First + _next++, step));
+    public Tensor Apply(Tensor x, float p) => p <= 0 ? x : Ops.Dropout(x, p, new Philox(_seed, First + _next++, _step), _stepNow);
 }

@@ -182,16 +182,9 @@ internal sealed class AttentionPool : Module
         all = Ops.Add(all, Ops.Reshape(position, n, tokens, _channels));
         var flat = Ops.Reshape(all, n * tokens, _channels);
         var mean = Ops.Reshape(Ops.Slice(all, 1, 0, 1), n, _channels);
-        var each = Offsets(x.Device, n, tokens);
-        var one = Offsets(x.Device, n, 1);
+        var each = Ops.EvenOffsets(x.Device, n, tokens);
+        var one = Ops.EvenOffsets(x.Device, n, 1);
         var pooled = Ops.Attention(_query.Forward(mean), _key.Forward(flat), _value.Forward(flat), one, each, _heads);
         return _output.Forward(pooled);
-    }
-
-    private static Tensor Offsets(Device device, int sequences, int length)
-    {
-        var offsets = new int[sequences + 1];
-        for (var i = 0; i <= sequences; i++) offsets[i] = i * length;
-        return Tensor.From(device, offsets, new Shape(sequences + 1));
     }
 }

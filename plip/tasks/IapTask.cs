@@ -42,7 +42,7 @@ public sealed class IapTask : PretextTask
     public Tensor Predict(PlipModel model, Tensor imageEmbedding, MaskedCaptions masked, DropoutStream dropout)
     {
         var text = masked.Text;
-        var x = Ops.AddPerSequence(model.Textual.Forward(text, dropout), imageEmbedding, text.Offsets);
+        var x = Ops.AddPerSequence(model.Textual.Forward(text, dropout), text.WithFillers(imageEmbedding), text.Offsets);
         foreach (var layer in _layers) x = layer.Forward(x, text.Offsets, dropout);
         return _words.Forward(Ops.GatherRows(x, masked.Places ?? throw new ArgumentException("IapTask.Predict: nothing is masked")));
     }

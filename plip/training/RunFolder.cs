@@ -67,7 +67,7 @@ internal sealed class RunFolder(string folder, Action<string>? warn)
         PlipCheckpoint.RequireSameModel(config, savedConfig, file.Path);
         if (Difference(savedConfig, config, Bound) is { } fixedOne)
             throw new ConfigException($"{file.Path} was trained with other settings than {config.Name} has now: {fixedOne}. Resume with the settings it began with, or start anew in another folder");
-        if (Difference(savedConfig, config, WithoutWorkers) is { } changed)
+        if (Difference(savedConfig, config, BitForBit) is { } changed)
             warn?.Invoke($"{file.Path} was trained with other settings than {config.Name} has now: {changed}. The run goes on with the new ones");
         if (!savedWords.Lines.SequenceEqual(vocabulary.Lines, StringComparer.Ordinal))
             throw new ConfigException($"{file.Path} has another vocabulary than this run; resume with the same --vocabulary and data");
@@ -84,9 +84,10 @@ internal sealed class RunFolder(string folder, Action<string>? warn)
 
     /// <summary>What must not change within a run: all but what steers the size of an update and what changes no bit.</summary>
     private static PlipConfig Bound(PlipConfig c) =>
-        c with { Training = c.Training with { LearningRate = 1, Warmup = 0, ClipNorm = 0, Workers = 1, ValidateEvery = 0 } };
+        c with { Training = c.Training with { LearningRate = 1, Warmup = 0, ClipNorm = 0, Workers = 1, CudaGraphs = true, ValidateEvery = 0 } };
 
-    private static PlipConfig WithoutWorkers(PlipConfig c) => c with { Training = c.Training with { Workers = 1 } };
+    /// <summary>Without what changes no bit.</summary>
+    private static PlipConfig BitForBit(PlipConfig c) => c with { Training = c.Training with { Workers = 1, CudaGraphs = true } };
 
     /// <summary>The first line in which two configurations differ, in words; null where they do not.</summary>
     private static string? Difference(PlipConfig saved, PlipConfig now, Func<PlipConfig, PlipConfig> part)

@@ -39,7 +39,7 @@ public sealed class StepProfiler : IDisposable
             _training.BatchSize, 3 * config.Image.Height * config.Image.Width, config.Text.MaxTokens, config.Text.VocabularySize, _training.Seed);
         _store = model.Materialize(device);
         _optimizer = Recipe.Optimizer(_training, _store);
-        _runner = new StepRunner(model, device);
+        _runner = new StepRunner(model, device); // not captured: a graph is one event, its kernels are what is looked for
         model.Train();
     }
 
@@ -82,6 +82,7 @@ public sealed class StepProfiler : IDisposable
     /// <summary>Returns the memory.</summary>
     public void Dispose()
     {
+        _runner.Dispose();
         _optimizer.Dispose();
         _store.Dispose();
     }

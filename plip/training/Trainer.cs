@@ -56,6 +56,7 @@ public sealed class Trainer : IDisposable
     private TrainerState _state = new();
     private readonly GarbageMeter _garbage = new();
     private ValidationFigures? _latest;
+    private GradientNorm _norm;
 
     /// <summary>Builds the model and its optimiser, or reads them from the last checkpoint.</summary>
     /// <param name="device">Where to train.</param>
@@ -103,6 +104,9 @@ public sealed class Trainer : IDisposable
     /// <summary>Optimiser steps done.</summary>
     public long Step => _state.Step;
 
+    /// <summary>Batches, and updates, that were replays of a CUDA graph in the latest <see cref="Run"/>.</summary>
+    public (long Batches, long Updates) Replays { get; private set; }
+
     /// <summary>
     /// What the garbage collector did in the last whole epoch (in the only one, if there was no second): in the steady state no
     /// collection beyond the youngest generation. It depends on timing and is therefore no part of metrics.jsonl, whose bits do not.
@@ -125,7 +129,8 @@ public sealed class Trainer : IDisposable
             _options.Train, _captions, settings, batch => _curriculum.At(plan.Progress(batch)), startStep: _state.Step * plan.Accumulation);
         var schedule = Recipe.Schedule(config.Training, plan.TotalSteps);
         var end = until > 0 ? Math.Min(until, plan.TotalSteps) : plan.TotalSteps;
-        var runner = new StepRunner(Model, _device);
+        using var runner = new StepRunner(Model, _device, config.Training.CudaGraphs);
+        using var update = new Replayed(_device, config.Training.CudaGraphs);
         using var log = new MetricsLog(_folder.Metrics, _state.Step > 0 ? _state.Step : null);
         var speed = new Speed();
         Model.Train();
@@ -137,11 +142,12 @@ public sealed class Trainer : IDisposable
                 return false;
             }
             _garbage.Begin(plan.Epoch(_state.Step));
-            var (losses, norm, rate) = Update(loader, runner, schedule, cancellation);
+            var (losses, norm, rate) = Update(loader, runner, update, schedule);
             var seen = speed.Tick(config.Training.BatchSize * config.Training.Accumulation);
             log.Write("train", _state.Step, [.. losses.Tasks.Select(t => KeyValuePair.Create(t.Key, t.Value)),
                 new("loss", losses.Total), new("learning_rate", rate), new("gradient_norm", norm)]);
             _garbage.End();
+            Replays = (runner.Replays, update.Replays);
             if (_state.Step % plan.ValidateEvery == 0 || _state.Step == plan.TotalSteps) Validate(log);
             _options.Progress?.Invoke(new TrainingProgress(
                 _state.Step, plan.TotalSteps, plan.Epoch(_state.Step - 1), losses.Total, losses.Tasks, rate, norm, seen,
@@ -151,7 +157,7 @@ public sealed class Trainer : IDisposable
         return _state.Step == plan.TotalSteps;
     }
 
-    private (StepLosses Losses, double Norm, float Rate) Update(BatchLoader loader, StepRunner runner, ILearningRate schedule, CancellationToken cancellation)
+    private (StepLosses Losses, double Norm, float Rate) Update(BatchLoader loader, StepRunner runner, Replayed update, ILearningRate schedule)
     {
         var training = Model.Config.Training;
         Store.ZeroGrad();
@@ -165,12 +171,17 @@ public sealed class Trainer : IDisposable
                 if (!double.IsFinite(loss)) throw new DivergedException($"the loss of task {task}", _state.Step, _folder.LastGood);
         }
         using var phase = Profiler.Phase(_device, "optimizer");
-        var norm = GradientClip.Measure(Store, training.ClipNorm > 0 ? training.ClipNorm : double.PositiveInfinity);
         var rate = schedule.At(_state.Step);
-        _optimizer.Step(rate, norm); // touches nothing where the norm is not finite
-        _ema?.Update();
-        // Read behind the update, so that a GPU does not wait for the host in the middle of a step.
-        var length = norm.Norm;
+        _optimizer.Prepare(rate);
+        _ema?.Prepare();
+        update.Run(() =>
+        {
+            _norm = GradientClip.Measure(Store, training.ClipNorm > 0 ? training.ClipNorm : double.PositiveInfinity);
+            _optimizer.Apply(_norm); // touches nothing where the norm is not finite
+            _ema?.Apply();
+        });
+        // Read behind the update, so that a GPU does not wait for the host in the middle of it.
+        var length = _norm.Norm;
         if (!double.IsFinite(length)) throw new DivergedException("the gradient", _state.Step, _folder.LastGood);
         _state = _state with { Step = _state.Step + 1 };
         return (StepLosses.Mean(parts), length, rate);

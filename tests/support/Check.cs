@@ -47,6 +47,16 @@ public static class Check
         }
     }
 
+    /// <summary>
+    /// The message with which an op refuses a number: the CPU throws it in the op, a GPU at the next wait (<see cref="CudaFaults"/>).
+    /// </summary>
+    public static string Refusal(Device device, Func<Tensor> op) => Assert.Throws<ArgumentException>(() =>
+    {
+        op();
+        if (device is CudaDevice gpu) gpu.Synchronize();
+        else Assert.Fail("the op took it");
+    }).Message;
+
     /// <summary>Every element within tolerance·max(1, largest expected magnitude).</summary>
     public static void Close(ReadOnlySpan<double> expected, ReadOnlySpan<float> actual, double tolerance, string what)
     {

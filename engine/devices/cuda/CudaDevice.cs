@@ -20,7 +20,7 @@ public sealed unsafe partial class CudaDevice : Device
     private readonly CudaMemory _memory;
     private readonly PinnedStaging _staging;
     private readonly LaunchLog _log = new();
-    private readonly Action _finish; // Synchronize, made once
+    private readonly Action _finish, _read; // Wait and Synchronize, made once
     private readonly List<CudaTransfer> _transfers = [];
     private CudaException? _failure;
     private bool _capturing, _disposed;
@@ -47,7 +47,7 @@ public sealed unsafe partial class CudaDevice : Device
         Enter();
         Cuda.Check(cuStreamCreate(&stream, StreamNonBlocking));
         Cuda.Check(cuStreamCreate(&copies, StreamNonBlocking));
-        (_stream, _copies, _finish) = (stream, copies, Synchronize);
+        (_stream, _copies, _finish, _read) = (stream, copies, Wait, Synchronize);
         _memory = new CudaMemory(pooled, memoryLimit, stream);
         _staging = new PinnedStaging(stream);
         KernelCache = new KernelCache(cacheFolder);
@@ -64,15 +64,28 @@ public sealed unsafe partial class CudaDevice : Device
     /// <summary>Bytes taken from the driver, how many of them wait to be handed out again, and how often the driver was asked.</summary>
     public (long Reserved, long Cached, int DriverCalls) Pool => (_memory.ReservedBytes, _memory.CachedBytes, _memory.DriverCalls);
 
+    /// <summary>Whether <see cref="Capture"/> works: not where each tensor has memory of its own.</summary>
+    public bool CanCapture => _memory.IsPooled;
+
     internal KernelSources Sources { get; }
 
     internal KernelCache KernelCache { get; }
 
     internal nint Stream => _stream;
 
-    /// <summary>Waits until everything launched has been done.</summary>
+    /// <summary>Waits until everything launched has been done. Reading a tensor does the same.</summary>
     /// <exception cref="CudaLaunchException">A kernel failed.</exception>
+    /// <exception cref="ArgumentException">An op launched before was given an id, a label or offsets that it cannot use; says which.</exception>
     public void Synchronize()
+    {
+        Enter();
+        if (!_capturing) _faults?.Fetch();
+        Wait();
+        _faults?.Throw();
+    }
+
+    /// <summary>Waits, whatever was noted in <see cref="Faults"/>.</summary>
+    private void Wait()
     {
         Enter();
         if (_capturing) throw new InvalidOperationException("the program waited for the GPU, or read a tensor, while a graph was captured: read after the replay");
@@ -100,7 +113,7 @@ public sealed unsafe partial class CudaDevice : Device
         Enter();
         using var measured = Profiler.Transfer(this, "download", 2L * to.Length);
         if (_capturing) Synchronize();
-        _staging.Download(from, to, _finish);
+        _staging.Download(from, to, _read);
     }
 
     /// <inheritdoc/>
@@ -128,7 +141,7 @@ public sealed unsafe partial class CudaDevice : Device
     protected override nint Take(long bytes, string madeBy)
     {
         Enter();
-        return _memory.Take(bytes, madeBy, _finish);
+        return _memory.Take(bytes, madeBy, _finish, CurrentStep != null);
     }
 
     /// <inheritdoc/>
@@ -177,6 +190,7 @@ public sealed unsafe partial class CudaDevice : Device
         if (_disposed) return;
         if (t_entered != this) _ = cuCtxSetCurrent(_context);
         _ = cuStreamSynchronize(_stream);
+        _faults?.Dispose();
         _disposed = true;
         foreach (var t in _transfers) _ = cuEventDestroy_v2(t.Arrived);
         DisposeGemm();

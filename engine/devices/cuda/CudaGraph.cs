@@ -21,6 +21,7 @@ public sealed unsafe class CudaGraph : IDisposable
 
     /// <summary>Runs the step again; returns before it is done, as a launch does.</summary>
     /// <exception cref="ObjectDisposedException">It was disposed.</exception>
+    /// <exception cref="InvalidOperationException">A step is open that was lent the memory graphs work in.</exception>
     public void Replay()
     {
         ObjectDisposedException.ThrowIf(_executable == 0, this);
@@ -42,7 +43,8 @@ public sealed unsafe partial class CudaDevice
 
     /// <summary>
     /// Records what <paramref name="step"/> launches, without running it. Run the same step once before: kernels are then compiled and
-    /// the sizes known. The step may make and release tensors (their memory is set aside for the graph) and may not read or upload any.
+    /// the sizes known. The step may make and release tensors (their memory is set aside for graphs, which share it) and may not read or upload any.
+    /// What it leaves for the program to read is in tensors that are no step's: made before, or by <see cref="Tensor.Persist"/>.
     /// </summary>
     /// <exception cref="InvalidOperationException">The step read, waited or uploaded, or another capture is under way.</exception>
     /// <exception cref="CudaException">The driver cannot record what the step does.</exception>
@@ -89,7 +91,10 @@ public sealed unsafe partial class CudaDevice
     internal void Replay(nint executable)
     {
         Enter();
+        if (_memory.IsLent)
+            throw new InvalidOperationException("a graph was replayed inside a step whose tensors lie in memory that graphs share: end the step first");
         using var measured = Profiler?.Begin(ProfileKind.Kernel, s_replay) ?? default;
+        if (_faults != null) _faults.IsOpen = true;
         Cuda.Check(cuGraphLaunch(executable, _stream));
         if (_synchronous) Synchronize();
     }
@@ -97,7 +102,7 @@ public sealed unsafe partial class CudaDevice
     internal void Free(nint executable, IReadOnlyCollection<nint> blocks)
     {
         if (_disposed || _failure != null) return;
-        Synchronize(); // a replay may be under way
+        Wait(); // a replay may be under way
         _ = cuGraphExecDestroy(executable);
         _memory.Free(blocks);
     }

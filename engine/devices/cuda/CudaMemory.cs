@@ -8,6 +8,8 @@ namespace Plip.Engine;
 /// The GPU's memory for tensors. Asking the driver costs as much as a hundred kernels and makes the GPU wait, so blocks are kept by size
 /// class and handed out again, the lowest free address first: a repeated step gets the same addresses (DESIGN 2), which a captured graph needs.
 /// A block given back may still be read by kernels under way; whoever gets it next works on the same stream, behind them.
+/// What a captured graph writes to is set aside for graphs. They are replayed one after the other, so all share it, and between replays it is lent to
+/// steps: a graph for each shape of a batch costs the memory of the largest.
 /// The emulator's check mode is told what is handed out and taken back, so that a kernel that reads a block nobody wrote yet, or past
 /// its tensor's end, or after its release, is reported although the memory is the pool's.
 /// </summary>
@@ -18,11 +20,15 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
 
     private readonly Dictionary<long, PriorityQueue<nint, nint>> _free = [];
     private readonly Dictionary<nint, (long Bytes, string MadeBy)> _live = [];
-    private readonly Dictionary<nint, long> _held = []; // blocks that captured graphs write to
+    private readonly Dictionary<nint, (long Bytes, int Graphs)> _held = []; // blocks that captured graphs write to
+    private readonly Dictionary<long, PriorityQueue<nint, nint>> _idle = []; // those of them that no tensor has
+    private readonly HashSet<nint> _lent = []; // those of them that a tensor has, which a replay would overwrite
     private readonly List<nint> _slabs = [];
     private readonly bool _marked = pooled && CudaLibraries.Current.IsChecking;
     private Dictionary<nint, long>? _capturing;
     private nint _next, _end;
+
+    public bool IsPooled => pooled;
 
     /// <summary>Bytes taken from the driver.</summary>
     public long ReservedBytes { get; private set; }
@@ -36,16 +42,24 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
     /// <summary>How often cached blocks went back to the driver because it had no more.</summary>
     public int Releases { get; private set; }
 
+    /// <summary>Whether a tensor lies in memory that graphs write to, so that none may be replayed now.</summary>
+    public bool IsLent => _lent.Count > 0;
+
     /// <summary>A block. Contents are undefined.</summary>
     /// <param name="bytes">How many.</param>
     /// <param name="madeBy">Who asks: named when memory runs out.</param>
     /// <param name="finish">Waits for the GPU, before memory goes back to the driver.</param>
+    /// <param name="briefly">For a step: it may lie where graphs work.</param>
     /// <exception cref="CudaOutOfMemoryException">The GPU has no more.</exception>
-    public nint Take(long bytes, string madeBy, Action finish)
+    public nint Take(long bytes, string madeBy, Action finish, bool briefly = false)
     {
         var size = pooled ? CpuDevice.SizeClass(bytes) : Math.Max(bytes, 1);
         nint block;
-        if (pooled && _free.TryGetValue(size, out var free) && free.TryDequeue(out block, out _)) CachedBytes -= size;
+        if (briefly && _idle.TryGetValue(size, out var idle) && idle.TryDequeue(out block, out _))
+        {
+            if (_capturing == null) _lent.Add(block);
+        }
+        else if (pooled && _free.TryGetValue(size, out var free) && free.TryDequeue(out block, out _)) CachedBytes -= size;
         else block = pooled && size < SmallBlock ? Cut(size, madeBy, finish) : Ask(size, madeBy, finish);
         _live[block] = (size, madeBy);
         if (_capturing != null) _capturing[block] = size;
@@ -57,17 +71,18 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
     /// <summary>Gives a block back.</summary>
     public void Give(nint block, Action finish)
     {
-        if (!_live.Remove(block, out var was) || _held.ContainsKey(block)) return;
-        if (pooled)
+        if (!_live.Remove(block, out var was)) return;
+        _lent.Remove(block);
+        // What a graph captures it repeats at each replay, when a block that is not its own may be another's.
+        if (_capturing == null || _capturing.ContainsKey(block)) Mark(block, was.Bytes, fresh: false);
+        if (_held.ContainsKey(block)) Idle(block, was.Bytes);
+        else if (pooled) Cache(block, was.Bytes);
+        else
         {
-            // What a graph captures it repeats at each replay, when a block that is not its own may be another's.
-            if (_capturing == null || _capturing.ContainsKey(block)) Mark(block, was.Bytes, fresh: false);
-            Cache(block, was.Bytes);
-            return;
+            finish();
+            _ = cuMemFree_v2(block);
+            ReservedBytes -= was.Bytes;
         }
-        finish();
-        _ = cuMemFree_v2(block);
-        ReservedBytes -= was.Bytes;
     }
 
     /// <summary>From here on, what is taken belongs to the graph that is being captured.</summary>
@@ -78,8 +93,8 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
     }
 
     /// <summary>
-    /// Ends the capture. The blocks it used are set aside until <see cref="Free"/>: a replay writes to them, so nobody else
-    /// may get them.
+    /// Ends the capture. The blocks it used are set aside until <see cref="Free"/>: a replay writes to them, so only other graphs and
+    /// steps between replays may get them.
     /// </summary>
     public IReadOnlyCollection<nint> EndCapture()
     {
@@ -87,8 +102,17 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
         _capturing = null;
         foreach (var (block, size) in blocks)
         {
-            _held[block] = size;
-            if (!_live.ContainsKey(block) && _free[size].Remove(block, out _, out _)) CachedBytes -= size;
+            var graphs = _held.TryGetValue(block, out var held) ? held.Graphs + 1 : 1;
+            _held[block] = (size, graphs);
+            if (_live.ContainsKey(block))
+            {
+                if (graphs > 1) _lent.Add(block); // a result that another graph's replay would overwrite
+            }
+            else if (graphs == 1 && _free[size].Remove(block, out _, out _))
+            {
+                CachedBytes -= size;
+                Idle(block, size);
+            }
         }
         return blocks.Keys;
     }
@@ -97,7 +121,17 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
     public void Free(IReadOnlyCollection<nint> blocks)
     {
         foreach (var block in blocks)
-            if (_held.Remove(block, out var size) && !_live.ContainsKey(block)) Cache(block, size);
+        {
+            if (!_held.TryGetValue(block, out var held)) continue;
+            if (held.Graphs > 1)
+            {
+                _held[block] = (held.Bytes, held.Graphs - 1);
+                continue;
+            }
+            _held.Remove(block);
+            _lent.Remove(block);
+            if (!_live.ContainsKey(block) && _idle[held.Bytes].Remove(block, out _, out _)) Cache(block, held.Bytes);
+        }
     }
 
     /// <summary>Returns everything to the driver.</summary>
@@ -110,20 +144,29 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
                 foreach (var (block, _) in free.UnorderedItems) _ = cuMemFree_v2(block);
         foreach (var (block, (size, _)) in _live)
             if (!pooled || size >= SmallBlock) _ = cuMemFree_v2(block);
-        foreach (var (block, size) in _held)
+        foreach (var (block, (size, _)) in _held)
             if (size >= SmallBlock && !_live.ContainsKey(block)) _ = cuMemFree_v2(block);
         _free.Clear();
+        _idle.Clear();
         _live.Clear();
         _held.Clear();
+        _lent.Clear();
         _slabs.Clear();
         ReservedBytes = CachedBytes = 0;
     }
 
     private void Cache(nint block, long size)
     {
-        if (!_free.TryGetValue(size, out var free)) _free[size] = free = new PriorityQueue<nint, nint>();
-        free.Enqueue(block, block);
+        Put(_free, block, size);
         CachedBytes += size;
+    }
+
+    private void Idle(nint block, long size) => Put(_idle, block, size);
+
+    private static void Put(Dictionary<long, PriorityQueue<nint, nint>> blocks, nint block, long size)
+    {
+        if (!blocks.TryGetValue(size, out var queue)) blocks[size] = queue = new PriorityQueue<nint, nint>();
+        queue.Enqueue(block, block);
     }
 
     /// <summary>Tells check mode, in order with the kernels, that memory holds nothing yet (fresh) or is nobody's.</summary>
@@ -134,7 +177,8 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
 
     private nint Cut(long size, string madeBy, Action finish)
     {
-        if (_next + size > _end)
+        if (size >= 1024) _next = (_next + 255) & ~(nint)255; // cuBLASLt chooses by alignment: the same for a tensor wherever it lies
+        if (_next + (nint)size > _end)
         {
             // Near the limit a slab may not fit where one block does.
             var bytes = Slab;
@@ -202,6 +246,8 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
             $"the GPU's memory is full: {madeBy} asked for {MiB(size)}, {MiB((long)left)} of {MiB((long)total)} are free{(limit > 0 ? $" and this device may take {MiB(limit)}" : "")}; " +
             $"lower the batch size first, then the picture's or caption's size, or store activations as BF16. In use are {MiB(makers.Sum(m => m.Bytes))}:"));
         foreach (var m in makers.Take(MakersShown)) text.Append(CultureInfo.InvariantCulture, $"\n  {MiB(m.Bytes),12}  {m.Maker} ({m.Blocks} block{(m.Blocks == 1 ? "" : "s")})");
+        var idle = _held.Where(h => !_live.ContainsKey(h.Key)).Sum(h => h.Value.Bytes);
+        if (idle > 0) text.Append(CultureInfo.InvariantCulture, $"\n  {MiB(idle),12}  set aside for captured graphs");
         if (makers.Length > MakersShown) text.Append(CultureInfo.InvariantCulture, $"\n  {MiB(makers.Skip(MakersShown).Sum(m => m.Bytes)),12}  {makers.Length - MakersShown} others");
         return text.ToString();
     }

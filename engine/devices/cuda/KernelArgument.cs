@@ -20,7 +20,9 @@ internal readonly struct KernelArgument
     public static implicit operator KernelArgument(Tensor? x) =>
         x == null ? new(Kind.Null, 0) : new(Kind.Tensor, (ulong)x.Address, x.DType, x.Shape);
 
-    public static implicit operator KernelArgument(CudaScratch x) => new(Kind.Address, (ulong)x.Address);
+    public static implicit operator KernelArgument(CudaScratch x) => new(Kind.Address, (ulong)x.Address, DType.F32);
+
+    public static implicit operator KernelArgument(CudaInts x) => new(Kind.Address, (ulong)x.Address, DType.I32);
 
     public static implicit operator KernelArgument(int x) => new(Kind.Int, (uint)x);
 
@@ -31,9 +33,8 @@ internal readonly struct KernelArgument
     /// <summary>Whether it may be handed to a parameter: a tensor to a pointer to its type, a number to a parameter of its own type.</summary>
     public bool Fits(DType type, bool isPointer) => _kind switch
     {
-        Kind.Tensor => isPointer && _type == type,
+        Kind.Tensor or Kind.Address => isPointer && _type == type,
         Kind.Null => isPointer,
-        Kind.Address => isPointer && type == DType.F32,
         Kind.Int => !isPointer && type == DType.I32,
         Kind.Long => !isPointer && type == DType.I64,
         _ => !isPointer && type == DType.F32,

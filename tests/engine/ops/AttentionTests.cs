@@ -91,14 +91,14 @@ public class AttentionTests
         Assert.Equal(Run(1), Run(3));
     }
 
-    [Fact]
-    public void Says_what_does_not_fit()
+    [Theory, OnEachDevice]
+    public void Says_what_does_not_fit(string device)
     {
-        using var d = new CpuDevice(1);
+        using var d = Devices.Open(device);
         using var step = d.BeginStep();
-        string Error(int[] at, int[] keys, int heads) => Assert.Throws<ArgumentException>(() => Ops.Attention(
+        string Error(int[] at, int[] keys, int heads) => Check.Refusal(d, () => Ops.Attention(
             Tensor.Zeros(d, new(4, 6)), Tensor.Zeros(d, new(4, 6)), Tensor.Zeros(d, new(4, 6)),
-            Tensor.From(d, at, new(at.Length)), Tensor.From(d, keys, new(keys.Length)), heads)).Message;
+            Tensor.From(d, at, new(at.Length)), Tensor.From(d, keys, new(keys.Length)), heads));
         Assert.Equal("Attention: 4 heads do not divide a width of 6", Error([0, 4], [0, 4], 4));
         Assert.Equal("Attention: the offsets end at 3, but there are 4 rows", Error([0, 3], [0, 4], 2));
         Assert.Equal("Attention: the offsets fall from 5 to 4 at position 2", Error([0, 5, 4], [0, 2, 4], 2));

@@ -36,6 +36,18 @@ public class DropoutTests
         Assert.Equal(0.3, dropped, 0.01); // four deviations of √(0.21/40000) = 0.0023
     }
 
+    /// <summary>The step's place is memory, so that a graph that was captured draws anew in each replay.</summary>
+    [Theory, OnEachDevice]
+    public void A_step_in_memory_counts_in_place_of_the_streams_own(string device)
+    {
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep();
+        var (x, now) = (Ops.Full(d, new(5, 33), 1f), Tensor.From<int>(d, [8], new(1)));
+        Assert.Equal(Ops.Dropout(x, 0.5f, new Philox(42, 7, 8)).ToArray(), Ops.Dropout(x, 0.5f, Random, now).ToArray());
+        Assert.NotEqual(Ops.Dropout(x, 0.5f, Random).ToArray(), Ops.Dropout(x, 0.5f, Random, now).ToArray());
+        Assert.Throws<ArgumentException>(() => Ops.Dropout(x, 0.5f, Random, x));
+    }
+
     [Fact]
     public void No_dropout_is_the_input_itself()
     {

@@ -62,14 +62,25 @@ public class SequencesTests
         Assert.All(y.ToArray(), v => Assert.Equal(1000.1, v, 0.25));
     }
 
-    [Fact]
-    public void Says_what_does_not_fit()
+    [Theory, OnEachDevice("1x1", "3x7", "0x4", "700x2")]
+    public void Offsets_of_sequences_of_one_length(string device, int[] shape)
     {
-        using var d = new CpuDevice(1);
+        using var d = Devices.Open(device);
+        using var step = d.BeginStep();
+        Assert.Equal(Enumerable.Range(0, shape[0] + 1).Select(b => b * shape[1]), Ops.EvenOffsets(d, shape[0], shape[1]).ToArray<int>());
+        Assert.Throws<ArgumentException>(() => Ops.EvenOffsets(d, 1, -1));
+    }
+
+    [Theory, OnEachDevice]
+    public void Says_what_does_not_fit(string device)
+    {
+        using var d = Devices.Open(device);
         using var step = d.BeginStep();
         var x = Tensor.Zeros(d, new(4, 2));
         Assert.Equal("SegmentMean: sequence 1 is empty and has no mean",
-            Assert.Throws<ArgumentException>(() => Ops.SegmentMean(x, Tensor.From<int>(d, [0, 2, 2, 4], new(4)))).Message);
+            Check.Refusal(d, () => Ops.SegmentMean(x, Tensor.From<int>(d, [0, 2, 2, 4], new(4)))));
+        Assert.Equal("SegmentMean: the offsets end at 5, but there are 4 rows",
+            Check.Refusal(d, () => Ops.SegmentMean(x, Tensor.From<int>(d, [0, 2, 2, 5], new(4)))));
         Assert.Equal("AddPerSequence: expected one vector for each sequence, (2, 2), got (3, 2)",
             Assert.Throws<ArgumentException>(() => Ops.AddPerSequence(x, Tensor.Zeros(d, new(3, 2)), Tensor.From<int>(d, [0, 2, 4], new(3)))).Message);
         Assert.StartsWith("AddPerSequence: expected elements of type F32, got BF16 (2, 2)",

@@ -7,10 +7,12 @@ namespace Plip.Tests.Training;
 
 public sealed class StepProfilerTests
 {
-    [Fact]
-    public void A_profiled_step_has_its_phases_and_the_same_kernels_every_time()
+    [Theory]
+    [InlineData("cpu")]
+    [InlineData("cuda")]
+    public void A_profiled_step_has_its_phases_and_the_same_kernels_every_time(string name)
     {
-        using var device = new CpuDevice(2);
+        using var device = Devices.Open(name);
         using (var profiler = new StepProfiler(device, TinyPlip.Config()))
         {
             Assert.Equal(6, profiler.Pairs);

@@ -72,6 +72,74 @@ public sealed class CudaGraphTests
         Assert.Throws<ObjectDisposedException>(graph.Replay);
     }
 
+    /// <summary>A graph for each shape of a batch: together they take what the largest does, and steps between replays take no more.</summary>
+    [Fact]
+    public void Graphs_share_their_memory_and_lend_it_to_steps()
+    {
+        using var d = CudaTest.Open();
+        var results = new Dictionary<int, Tensor>();
+        var x = Ops.Full(d, new(1 << 20), 3f);
+        void Step(int rows)
+        {
+            using var step = d.BeginStep();
+            var y = Ops.Slice(x, 0, 0, rows);
+            var sum = Ops.Sum(Ops.Multiply(Ops.Add(y, y), y));
+            y.Release();
+            if (results.TryGetValue(rows, out var old)) old.Release();
+            results[rows] = sum.Persist();
+        }
+
+        int[] sizes = [1 << 20, (1 << 20) - 1000, 1 << 19, 1 << 20];
+        foreach (var rows in sizes.Append(1 << 18)) Step(rows);
+        var reserved = d.Pool.Reserved;
+        var graphs = sizes[..3].Select(rows => (Rows: rows, Graph: d.Capture(() => Step(rows)))).ToArray();
+        Assert.Equal(reserved, d.Pool.Reserved);
+        for (var turn = 0; turn < 2; turn++)
+        {
+            foreach (var (rows, graph) in graphs)
+            {
+                graph.Replay();
+                Assert.Equal(18f * rows, results[rows].Item(), 4f);
+                Step(1 << 18);
+                Assert.Equal(18f * (1 << 18), results[1 << 18].Item());
+            }
+            x.CopyFrom<float>(Enumerable.Repeat(3f, 1 << 20).ToArray());
+        }
+        Assert.Equal(reserved, d.Pool.Reserved);
+        graphs[0].Graph.Dispose(); // what it shares is still the others'
+        graphs[1].Graph.Replay();
+        Assert.Equal(18f * sizes[1], results[sizes[1]].Item(), 4f);
+        foreach (var (_, graph) in graphs) graph.Dispose();
+        foreach (var result in results.Values) result.Release();
+        x.Release();
+        Assert.Equal(0, d.MemoryInUse.Blocks);
+        // Three blocks of 4 MB: the input, and the two sums that a step holds at a time.
+        Assert.True(d.Pool.Cached >= 3 * 4L << 20, $"{d.Pool.Cached} bytes came back");
+    }
+
+    [Fact]
+    public void A_replay_does_not_overwrite_an_open_step()
+    {
+        using var d = CudaTest.Open();
+        var x = Ops.Full(d, new(1000), 3f);
+        void Step()
+        {
+            using var step = d.BeginStep();
+            Ops.Multiply(Ops.Add(x, x), x);
+        }
+
+        Step();
+        using var graph = d.Capture(Step);
+        using (var step = d.BeginStep())
+        {
+            var y = Ops.Add(x, x);
+            Assert.Contains("end the step first", Assert.Throws<InvalidOperationException>(graph.Replay).Message, StringComparison.Ordinal);
+            Assert.All(y.ToArray(), v => Assert.Equal(6f, v));
+        }
+        graph.Replay();
+        d.Synchronize();
+    }
+
     [Fact]
     public void Reading_or_uploading_in_a_capture_is_refused_and_the_device_goes_on()
     {

@@ -23,6 +23,7 @@ internal static class ElementCases
         new("sigmoid 17x137", i => Ops.Sigmoid(i.Data(17, 137))),
         new("tanh 5x64", i => Ops.Tanh(i.Data(5, 64))),
         new("dropout 5x67", i => Ops.Dropout(i.Data(5, 67), 0.3f, new Philox(1, 2, 3))),
+        new("dropout 5x67, step in memory", i => Ops.Dropout(i.Data(5, 67), 0.3f, new Philox(1, 2, 3), i.Integers(9))),
         new("dropout 4x64", i => Ops.Dropout(i.Data(4, 64), 0.3f, new Philox(1, 2, 3))),
         new("cast 17x137", i => Ops.Cast(i.Data(17, 137), DType.F32)),
         new("cast to 17x137", i => Ops.Cast(i.Wide(17, 137), i.Stored)),

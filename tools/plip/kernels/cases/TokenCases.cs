@@ -21,6 +21,7 @@ internal static class TokenCases
         new("embedding 300 of 7x12", i => Ops.Embedding(i.Data(7, 12), i.Indices(300, 7))),
         new("embedding 300 of 90x5", i => Ops.Embedding(i.Data(90, 5), i.Indices(300, 90))),
         new("gather_rows 70 of 3x12", i => Ops.GatherRows(i.Data(3, 12), i.Indices(70, 3))),
+        new("even_offsets 300x7", i => Ops.EvenOffsets(i.Device, 300, 7)) { Types = [DType.F32] },
     ];
 
     private static KernelCase Attention(int heads, int width) => new(
