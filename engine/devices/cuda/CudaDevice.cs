@@ -64,8 +64,10 @@ public sealed unsafe partial class CudaDevice : Device
     /// <summary>Bytes taken from the driver, how many of them wait to be handed out again, and how often the driver was asked.</summary>
     public (long Reserved, long Cached, int DriverCalls) Pool => (_memory.ReservedBytes, _memory.CachedBytes, _memory.DriverCalls);
 
-    /// <summary>Whether <see cref="Capture"/> works: not where each tensor has memory of its own.</summary>
-    public bool CanCapture => _memory.IsPooled;
+    /// <summary>
+    /// Whether <see cref="Capture"/> is worth it: it does not work where each tensor has memory of its own, and PLIP_CUDA_SYNC=1 asks for each kernel by itself.
+    /// </summary>
+    public bool CanCapture => _memory.IsPooled && !_synchronous;
 
     internal KernelSources Sources { get; }
 

@@ -11,10 +11,11 @@ public sealed unsafe class CudaGraph : IDisposable
 {
     private readonly CudaDevice _device;
     private readonly IReadOnlyCollection<nint> _blocks;
+    private readonly string _launches;
     private nint _executable;
 
-    internal CudaGraph(CudaDevice device, nint executable, IReadOnlyCollection<nint> blocks) =>
-        (_device, _executable, _blocks) = (device, executable, blocks);
+    internal CudaGraph(CudaDevice device, nint executable, IReadOnlyCollection<nint> blocks, string launches) =>
+        (_device, _executable, _blocks, _launches) = (device, executable, blocks, launches);
 
     /// <summary>Blocks of memory that are set aside for it.</summary>
     internal int Blocks => _blocks.Count;
@@ -25,7 +26,7 @@ public sealed unsafe class CudaGraph : IDisposable
     public void Replay()
     {
         ObjectDisposedException.ThrowIf(_executable == 0, this);
-        _device.Replay(_executable);
+        _device.Replay(_executable, _launches);
     }
 
     /// <summary>Gives its memory back to the device.</summary>
@@ -40,6 +41,7 @@ public sealed unsafe class CudaGraph : IDisposable
 public sealed unsafe partial class CudaDevice
 {
     private static readonly Work s_replay = new("graph", 0, 0);
+    private (int Count, string First, string Last) _captured;
 
     /// <summary>
     /// Records what <paramref name="step"/> launches, without running it. Run the same step once before: kernels are then compiled and
@@ -62,6 +64,7 @@ public sealed unsafe partial class CudaDevice
         {
             Cuda.Check(cuStreamBeginCapture_v2(_stream, CaptureRelaxed));
             _capturing = true;
+            _captured = (0, "", "");
             try
             {
                 step();
@@ -85,16 +88,17 @@ public sealed unsafe partial class CudaDevice
         _ = cuGraphDestroy(graph);
         if (result != Success) _memory.Free(blocks);
         Cuda.Check(result, nameof(cuGraphInstantiateWithFlags));
-        return new CudaGraph(this, executable, blocks);
+        return new CudaGraph(this, executable, blocks, $"a graph of {_captured.Count} launches, {_captured.First} to {_captured.Last}");
     }
 
-    internal void Replay(nint executable)
+    internal void Replay(nint executable, string launches)
     {
         Enter();
         if (_memory.IsLent)
             throw new InvalidOperationException("a graph was replayed inside a step whose tensors lie in memory that graphs share: end the step first");
         using var measured = Profiler?.Begin(ProfileKind.Kernel, s_replay) ?? default;
         if (_faults != null) _faults.IsOpen = true;
+        _log.Add(launches);
         Cuda.Check(cuGraphLaunch(executable, _stream));
         if (_synchronous) Synchronize();
     }

@@ -23,6 +23,19 @@ public class SequencesTests
     }
 
     [Theory]
+    [Trait("op", nameof(Ops.EvenOffsets))]
+    [InlineData(0, 7)]
+    [InlineData(5, 0)]
+    [InlineData(33, 50)]
+    public void Offsets_of_equal_sequences(int sequences, int length)
+    {
+        using var device = new CpuDevice();
+        using var step = device.BeginStep();
+        var expected = torch.arange(sequences + 1, torch.int32) * length;
+        Assert.Equal(expected.data<int>().ToArray(), Ops.EvenOffsets(device, sequences, length).ToArray<int>());
+    }
+
+    [Theory]
     [Trait("op", nameof(Ops.SegmentMean)), Trait("op", nameof(Ops.AddPerSequence))]
     [InlineData(19, 0, 1)]
     [InlineData(33, 0, 3, 4, 30)]

@@ -51,12 +51,12 @@ public sealed class CudaFaultTests(TinyPlip plip) : IClassFixture<TinyPlip>
     }
 
     [Theory]
-    [InlineData("kernel", "CUDA_ERROR_ILLEGAL_ADDRESS", ": grid (")] // names the kernel and its launch
-    [InlineData("lost", "CUDA error 214", "the GPU is lost; end the process")]
-    public void A_run_that_loses_its_GPU_says_so_once_and_goes_on_from_its_last_checkpoint(string fault, string code, string says)
+    [InlineData("kernel", "CUDA_ERROR_ILLEGAL_ADDRESS", ": grid (", "PLIP_CUDA_SYNC=1")] // a replayed graph's first and last launch, and how to know more
+    [InlineData("lost", "CUDA error 214", "the GPU is lost; end the process", "")]
+    public void A_run_that_loses_its_GPU_says_so_once_and_goes_on_from_its_last_checkpoint(string fault, string code, string says, string and)
     {
         var folder = plip.NewFolder();
-        OneError(FaultyDriver.Run(fault, Path.Combine(folder, "checkpoints", "last", "step-00000002.safetensors"), Pretrain(folder)), code, says);
+        OneError(FaultyDriver.Run(fault, Path.Combine(folder, "checkpoints", "last", "step-00000002.safetensors"), Pretrain(folder)), code, says, and);
         foreach (var kind in new[] { "best", "last" })
             using (var file = Checkpoint.Open(Path.Combine(folder, "checkpoints", kind), w => Assert.Fail(w))) Assert.InRange(file.Step, 1, Steps - 1);
         long next;
@@ -65,6 +65,16 @@ public sealed class CudaFaultTests(TinyPlip plip) : IClassFixture<TinyPlip>
         var whole = plip.NewFolder();
         Train(whole, next, resume: false);
         Assert.Equal(TinyPlip.Fingerprint(whole), TinyPlip.Fingerprint(folder));
+    }
+
+    [Fact]
+    public void Waiting_for_each_kernel_names_the_one_that_failed()
+    {
+        var folder = plip.NewFolder();
+        var run = FaultyDriver.Run(
+            "kernel", Path.Combine(folder, "checkpoints", "last", "step-00000002.safetensors"), new Dictionary<string, string> { ["PLIP_CUDA_SYNC"] = "1" }, Pretrain(folder));
+        OneError(run, "CUDA_ERROR_ILLEGAL_ADDRESS", "look at this kernel's bounds and arguments:\n", ": grid (", "; arguments (");
+        Assert.DoesNotContain("graph", run.Error, StringComparison.Ordinal);
     }
 
     private void Train(string folder, long until, bool resume)

@@ -69,7 +69,8 @@ internal static class FaultyDriver
         {
             var part = $"{library}.{Environment.ProcessId}";
             using var build = Process.Start(new ProcessStartInfo(
-                "g++", ["-shared", "-fPIC", "-O1", source, "-o", part, "-Wl,--no-as-needed", Emulator, $"-Wl,-rpath,{Path.GetDirectoryName(Emulator)}"]) { RedirectStandardError = true })!;
+                "g++", ["-shared", "-fPIC", "-O1", source, "-o", part, "-Wl,--no-as-needed", Emulator, $"-Wl,-rpath,{Path.GetDirectoryName(Emulator)}"])
+            { RedirectStandardError = true })!;
             var said = build.StandardError.ReadToEnd();
             build.WaitForExit();
             Assert.True(build.ExitCode == 0, said);
