@@ -137,16 +137,10 @@ extern "C" __global__ void __launch_bounds__(256) contrast_turn(float* to, const
 
 // Σ of the rows' losses over n, in F64: one block of 256.
 extern "C" __global__ void __launch_bounds__(256) contrast_total(float* y, const float* losses, int count, int n) {
-    __shared__ double part[256];
     double sum = 0;
     for (int i = threadIdx.x; i < count; i += 256) sum += losses[i];
-    part[threadIdx.x] = sum;
-    __syncthreads();
-    for (int o = 128; o > 0; o >>= 1) {
-        if (threadIdx.x < o) part[threadIdx.x] += part[threadIdx.x + o];
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) *y = (float)(part[0] / n);
+    sum = block_total<256>(sum);
+    if (threadIdx.x == 0) *y = (float)(sum / n);
 }
 
 // From du, which stands in dx, to the gradient of what was normalised.

@@ -51,16 +51,10 @@ extern "C" __global__ void __launch_bounds__(256) cross_entropy_forward(
 }
 
 extern "C" __global__ void __launch_bounds__(MEAN) cross_entropy_mean(float* y, const float* losses, const int* counted, int rows) {
-    __shared__ double part[MEAN];
     double sum = 0;
     for (int t = threadIdx.x; t < rows; t += MEAN) sum += losses[t];
-    part[threadIdx.x] = sum;
-    __syncthreads();
-    for (int n = MEAN / 2; n > 0; n >>= 1) {
-        if (threadIdx.x < n) part[threadIdx.x] += part[threadIdx.x + n];
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) *y = *counted == 0 ? 0.f : (float)(part[0] / *counted);
+    sum = block_total<MEAN>(sum);
+    if (threadIdx.x == 0) *y = *counted == 0 ? 0.f : (float)(sum / *counted);
 }
 
 extern "C" __global__ void __launch_bounds__(256) cross_entropy_backward(

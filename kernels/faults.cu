@@ -7,6 +7,7 @@
 //            of bounds; the program throws at its next read. See engine/devices/cuda/CudaFaults.cs, which has the record's layout
 //   see      engine/ops/Embedding.cs, CrossEntropy.cs, Packed.cs · CudaFaultsTests
 #include "types.cuh"
+#include "warp.cuh"
 
 constexpr int THREADS = 256, NONE = 0x7fffffff;
 constexpr int LABEL = 3, START = 4, FALL = 5, END = 6, EMPTY = 7, KEYS = 8; // as IndexFaultKind
@@ -22,20 +23,9 @@ struct Fault {
 
 __device__ __forceinline__ Fault no_fault() { return Fault{NONE, 0, 0, 0, 0, 0}; }
 
-__device__ __forceinline__ int first_of_all(int mine) {
-    __shared__ int part[THREADS];
-    part[threadIdx.x] = mine;
-    __syncthreads();
-    for (int o = THREADS / 2; o > 0; o >>= 1) {
-        if (threadIdx.x < o) part[threadIdx.x] = min(part[threadIdx.x], part[threadIdx.x + o]);
-        __syncthreads();
-    }
-    return part[0];
-}
-
 /// Notes the first fault that any thread found, unless an earlier op has noted one. Returns its rank, or NONE.
 __device__ __forceinline__ int report(int* record, int op, const Fault& mine) {
-    const int first = first_of_all(mine.order);
+    const int first = block_fold<THREADS>(mine.order, [](int a, int b) { return min(a, b); });
     if (first != NONE && first == mine.order && record[0] == 0) {
         record[0] = mine.kind;
         record[1] = op;
@@ -60,7 +50,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) check_picks(int* picks, in
 
 extern "C" __global__ void __launch_bounds__(THREADS) count_labels(
     int* counted, int* labels, int* record, int rows, int classes, int ignore, int op) {
-    __shared__ int part[THREADS];
     Fault mine = no_fault();
     int count = 0;
     for (int t = threadIdx.x; t < rows; t += THREADS) {
@@ -73,13 +62,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) count_labels(
         mine.note(t, LABEL, t, label, classes, ignore);
         labels[t] = ignore;
     }
-    part[threadIdx.x] = count;
     report(record, op, mine);
-    for (int o = THREADS / 2; o > 0; o >>= 1) {
-        if (threadIdx.x < o) part[threadIdx.x] += part[threadIdx.x + o];
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) *counted = part[0];
+    count = block_fold<THREADS>(count, [](int a, int b) { return a + b; });
+    if (threadIdx.x == 0) *counted = count;
 }
 
 // Faults in the order in which a reader would meet them: the first offset, one that falls, the last, an empty sequence. Offsets that are sound

@@ -6,19 +6,9 @@
 //            factor stays on the device, where the optimiser reads it: result is the F64 norm in two words, the factor, and 1 if finite
 //   see      engine/optim/GradientClip.cs · GradientClipTests
 #include "load.cuh"
+#include "warp.cuh"
 
 constexpr int THREADS = 256, PER_THREAD = 16; // packs of 4 elements
-
-__device__ __forceinline__ double add_all(double sum) {
-    __shared__ double part[THREADS];
-    part[threadIdx.x] = sum;
-    __syncthreads();
-    for (int o = THREADS / 2; o > 0; o >>= 1) {
-        if (threadIdx.x < o) part[threadIdx.x] += part[threadIdx.x + o];
-        __syncthreads();
-    }
-    return part[0];
-}
 
 extern "C" __global__ void __launch_bounds__(THREADS) gradient_squares(float* partial, const float* g, i64 count) {
     const i64 first = ((i64)blockIdx.x * THREADS * PER_THREAD + threadIdx.x) * 4;
@@ -30,14 +20,14 @@ extern "C" __global__ void __launch_bounds__(THREADS) gradient_squares(float* pa
 #pragma unroll
         for (int e = 0; e < 4; e++) sum += (double)v[e] * v[e];
     }
-    sum = add_all(sum);
+    sum = block_total<THREADS>(sum);
     if (threadIdx.x == 0) ((double*)partial)[blockIdx.x] = sum;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) gradient_norm(float* result, const float* partial, int blocks, float largest, float scale) {
     double sum = 0;
     for (int b = threadIdx.x; b < blocks; b += THREADS) sum += ((const double*)partial)[b];
-    sum = add_all(sum);
+    sum = block_total<THREADS>(sum);
     if (threadIdx.x != 0) return;
     const double norm = sqrt(sum) * fabs((double)scale), factor = (double)largest / (norm + 1e-6);
     *(double*)result = norm;

@@ -31,7 +31,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) picture_loss_sums(float* p
 // A thread takes every 256th picture.
 extern "C" __global__ void __launch_bounds__(THREADS) picture_loss_total(
     float* y, float* factors, const float* partial, int pictures, int blocks, int norm, float share, float factor) {
-    __shared__ double part[THREADS];
     double loss = 0;
     for (int n = threadIdx.x; n < pictures; n += THREADS) {
         double sum = 0;
@@ -40,13 +39,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) picture_loss_total(
         loss += norm ? root : sum;
         factors[n] = root > 0 ? (float)(factor / root) : 0.f;
     }
-    part[threadIdx.x] = loss;
-    __syncthreads();
-    for (int o = THREADS / 2; o > 0; o >>= 1) {
-        if (threadIdx.x < o) part[threadIdx.x] += part[threadIdx.x + o];
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) *y = (float)(part[0] * share);
+    loss = block_total<THREADS>(loss);
+    if (threadIdx.x == 0) *y = (float)(loss * share);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) picture_loss_backward(T* d, const T* a, const T* b, const float* dy, const float* factors, i64 size, int blocks) {

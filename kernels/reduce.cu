@@ -25,16 +25,10 @@ extern "C" __global__ void __launch_bounds__(THREADS) sum_blocks(float* partial,
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) sum_all(float* y, const float* partial, int blocks, float scale) {
-    __shared__ double part[THREADS];
     double sum = 0;
     for (int b = threadIdx.x; b < blocks; b += THREADS) sum += partial[b];
-    part[threadIdx.x] = sum;
-    __syncthreads();
-    for (int half_way = THREADS / 2; half_way > 0; half_way >>= 1) {
-        if (threadIdx.x < half_way) part[threadIdx.x] += part[threadIdx.x + half_way];
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) *y = (float)(part[0] * scale);
+    sum = block_total<THREADS>(sum);
+    if (threadIdx.x == 0) *y = (float)(sum * scale);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) spread(T* dx, const float* dy, i64 count, float scale) {

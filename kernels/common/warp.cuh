@@ -39,23 +39,35 @@ __device__ __forceinline__ Place warp_argmax(Place p) {
     return p;
 }
 
-/// Sum over the block; every thread gets it. May be called again at once: it ends with a barrier.
-__device__ inline float block_sum(float v) {
+/// A value of each warp, folded by the first of them; every thread gets it. May be called again at once: it ends with a barrier.
+template <class F> __device__ __forceinline__ float block_by_warps(float v, float none, F warp) {
     __shared__ float part[32];
-    v = warp_sum(v);
+    v = warp(v);
     if (lane_index() == 0) part[warp_index()] = v;
     __syncthreads();
-    v = warp_sum(lane_index() < block_warps() ? part[lane_index()] : 0.f);
+    v = warp(lane_index() < block_warps() ? part[lane_index()] : none);
     __syncthreads();
     return v;
 }
 
-__device__ inline float block_max(float v) {
-    __shared__ float part[32];
-    v = warp_max(v);
-    if (lane_index() == 0) part[warp_index()] = v;
+__device__ inline float block_sum(float v) { return block_by_warps(v, 0.f, [](float x) { return warp_sum(x); }); }
+
+__device__ inline float block_max(float v) { return block_by_warps(v, -INFINITY, [](float x) { return warp_max(x); }); }
+
+/// Values of any type of a block of so many threads (a power of two) in one row, folded in pairs, then pairs of pairs; every thread gets the result. For the
+/// end of a kernel: not to be called again with the same fold.
+template <int Threads, class V, class F> __device__ __forceinline__ V block_fold(V v, F fold) {
+    __shared__ V part[Threads];
+    part[threadIdx.x] = v;
     __syncthreads();
-    v = warp_max(lane_index() < block_warps() ? part[lane_index()] : -INFINITY);
-    __syncthreads();
-    return v;
+    for (int o = Threads / 2; o > 0; o >>= 1) {
+        if (threadIdx.x < o) part[threadIdx.x] = fold(part[threadIdx.x], part[threadIdx.x + o]);
+        __syncthreads();
+    }
+    return part[0];
+}
+
+/// Sum in F64, of which a loss is rounded once.
+template <int Threads> __device__ __forceinline__ double block_total(double v) {
+    return block_fold<Threads>(v, [](double a, double b) { return a + b; });
 }

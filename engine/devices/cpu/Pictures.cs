@@ -86,10 +86,10 @@ internal readonly struct Slabs<V> where V : struct, IVector<V>
     private Slabs(int n, int ho, int wo, int bands, int pictures) => (_n, Ho, Wo, _bands, _pictures) = (n, ho, wo, bands, pictures);
 
     /// <param name="products">Multiplications a pixel.</param>
-    public Slabs(int n, int ho, int wo, int products)
+    public Slabs(int n, int ho, int wo, long products)
     {
         (_n, Ho, Wo) = (n, ho, wo);
-        var grain = (int)Math.Max(TilesPerTask * V.TileRows, Math.Min(TaskProducts / products, (long)n * ho * wo / FewestTasks));
+        var grain = (int)Math.Max(TilesPerTask * V.TileRows, Math.Min(TaskProducts / Math.Max(products, 1), (long)n * ho * wo / FewestTasks));
         var rows = Math.Max(1, grain / wo);
         _bands = (ho + rows - 1) / rows;
         _pictures = _bands == 1 ? Math.Max(1, grain / (ho * wo)) : 1;

@@ -45,7 +45,7 @@ internal sealed class TapPlan<V> where V : struct, IVector<V>
 
     public TapPlan(int n, TapAxis rows, TapAxis cols, int channels, int panels)
     {
-        Slabs = new Slabs<V>(n, rows.Outputs, cols.Outputs, rows.Taps * cols.Taps * channels * panels * MicroKernels.Columns<V>());
+        Slabs = new Slabs<V>(n, rows.Outputs, cols.Outputs, (long)rows.Taps * cols.Taps * channels * panels * MicroKernels.Columns<V>());
         Rows = rows.Runs(false, out var rowsInside);
         Cols = cols.Runs(false, out var colsInside);
         Inside = rowsInside && colsInside;

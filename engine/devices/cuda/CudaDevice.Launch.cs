@@ -56,7 +56,7 @@ public sealed unsafe partial class CudaDevice
             pointers[i] = values + i;
         }
         _log.Add(name, shape, arguments);
-        if (_capturing) _captured = (_captured.Count + 1, _captured.Count == 0 ? $"{name}: {shape}" : _captured.First, $"{name}: {shape}");
+        if (_capturing) _captured = (_captured.Count + 1, _captured.Count == 0 ? (name, shape) : _captured.First, (name, shape));
         Census?.Add(file, name, defines, shape);
         var result = cuLaunchKernel(
             kernel.Function, (uint)shape.GridX, (uint)shape.GridY, (uint)shape.GridZ, (uint)shape.BlockX, (uint)shape.BlockY, (uint)shape.BlockZ,

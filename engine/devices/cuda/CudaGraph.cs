@@ -41,7 +41,7 @@ public sealed unsafe class CudaGraph : IDisposable
 public sealed unsafe partial class CudaDevice
 {
     private static readonly Work s_replay = new("graph", 0, 0);
-    private (int Count, string First, string Last) _captured;
+    private (int Count, (string Kernel, Launch Shape) First, (string Kernel, Launch Shape) Last) _captured;
 
     /// <summary>
     /// Records what <paramref name="step"/> launches, without running it. Run the same step once before: kernels are then compiled and
@@ -64,7 +64,7 @@ public sealed unsafe partial class CudaDevice
         {
             Cuda.Check(cuStreamBeginCapture_v2(_stream, CaptureRelaxed));
             _capturing = true;
-            _captured = (0, "", "");
+            _captured = default;
             try
             {
                 step();
@@ -88,7 +88,7 @@ public sealed unsafe partial class CudaDevice
         _ = cuGraphDestroy(graph);
         if (result != Success) _memory.Free(blocks);
         Cuda.Check(result, nameof(cuGraphInstantiateWithFlags));
-        return new CudaGraph(this, executable, blocks, $"a graph of {_captured.Count} launches, {_captured.First} to {_captured.Last}");
+        return new CudaGraph(this, executable, blocks, $"a graph of {_captured.Count} launches, {_captured.First.Kernel}: {_captured.First.Shape} to {_captured.Last.Kernel}: {_captured.Last.Shape}");
     }
 
     internal void Replay(nint executable, string launches)

@@ -20,6 +20,14 @@ public sealed class StepRunnerTests
         return config with { Text = config.Text with { VocabularySize = Words } };
     }
 
+    private static ParameterStore InTraining(Device device, PlipConfig config, out PlipModel model)
+    {
+        model = new PlipModel(config);
+        var store = model.Materialize(device);
+        model.Train();
+        return store;
+    }
+
     private static Batch Batch(PlipConfig config, ulong seed, long step = 1)
     {
         var batch = SyntheticBatch.Make(config.Training.BatchSize, 3 * config.Image.Height * config.Image.Width, config.Text.MaxTokens, Words, seed);
@@ -38,9 +46,7 @@ public sealed class StepRunnerTests
     {
         using var device = Devices.Open(name);
         var config = Config();
-        var model = new PlipModel(config);
-        using var store = model.Materialize(device);
-        model.Train();
+        using var store = InTraining(device, config, out var model);
         var batch = Batch(config, 5);
         var shape = BatchShape.Of(batch);
         Assert.True(shape.Tokens > batch.TokenCount && shape.MaskedTokens > batch.MaskedTokenCount && shape.Places > batch.LabelCount);
@@ -77,9 +83,7 @@ public sealed class StepRunnerTests
     {
         using var device = CudaTest.Open();
         var config = Config();
-        var model = new PlipModel(config);
-        using var store = model.Materialize(device);
-        model.Train();
+        using var store = InTraining(device, config, out var model);
         var batch = Batch(config, 5);
         using (var runner = new StepRunner(model, device, graphs: true))
         {
@@ -119,9 +123,7 @@ public sealed class StepRunnerTests
     {
         using var device = CudaTest.Open();
         var config = Config();
-        var model = new PlipModel(config);
-        using var store = model.Materialize(device);
-        model.Train();
+        using var store = InTraining(device, config, out var model);
         var batch = Batch(config, 5);
         using var runner = new StepRunner(model, device, graphs: true);
         for (var i = 0; i < 2; i++) runner.Run(batch, 1f);
@@ -145,9 +147,7 @@ public sealed class StepRunnerTests
         using var device = CudaTest.Open();
         var config = Config();
         config = config with { Tasks = config.Tasks with { Tic = config.Tasks.Tic with { Enabled = false } } };
-        var model = new PlipModel(config);
-        using var store = model.Materialize(device);
-        model.Train();
+        using var store = InTraining(device, config, out var model);
         var batches = Enumerable.Range(0, 40).Select(i => Batch(config, (ulong)i)).DistinctBy(BatchShape.Of).Take(3).ToArray();
         Assert.Equal(3, batches.Length);
         using var runner = new StepRunner(model, device, graphs: true, kept: 2);

@@ -98,7 +98,7 @@ public class CudaCommandTests
         }
         catch (System.ComponentModel.Win32Exception e)
         {
-            Assert.Skip($"python3: {e.Message}");
+            Assert.Fail($"python3, which checks the twin's script, is missing: {e.Message}");
         }
     }
 
