@@ -40,7 +40,7 @@ __device__ __forceinline__ Place warp_argmax(Place p) {
 }
 
 /// A value of each warp, folded by the first of them; every thread gets it. May be called again at once: it ends with a barrier.
-template <class F> __device__ __forceinline__ float block_by_warps(float v, float none, F warp) {
+template <class Fold> __device__ __forceinline__ float block_by_warps(float v, float none, Fold warp) {
     __shared__ float part[32];
     v = warp(v);
     if (lane_index() == 0) part[warp_index()] = v;
@@ -56,8 +56,8 @@ __device__ inline float block_max(float v) { return block_by_warps(v, -INFINITY,
 
 /// Values of any type of a block of so many threads (a power of two) in one row, folded in pairs, then pairs of pairs; every thread gets the result. For the
 /// end of a kernel: not to be called again with the same fold.
-template <int Threads, class V, class F> __device__ __forceinline__ V block_fold(V v, F fold) {
-    __shared__ V part[Threads];
+template <int Threads, class Value, class Fold> __device__ __forceinline__ Value block_fold(Value v, Fold fold) {
+    __shared__ Value part[Threads];
     part[threadIdx.x] = v;
     __syncthreads();
     for (int o = Threads / 2; o > 0; o >>= 1) {

@@ -23,29 +23,29 @@ struct Axis {
     }
 };
 
-/// A pooling of pictures of c channels: where blocks of a row each and threads of N channels are, forward and backward.
-template <int N> struct Pooling {
+/// A pooling of pictures of c channels: where blocks of a row each and threads of Size channels are, forward and backward.
+template <int Size> struct Pooling {
     Axis rows, columns;
     int c;
 
     /// For each result of the block's row: f(offset of its picture's pixels, its window's rows and columns, offset of the result).
-    template <class F> __device__ __forceinline__ void each_result(F f) const {
+    template <class Fn> __device__ __forceinline__ void each_result(Fn f) const {
         const Window high = rows.window(blockIdx.x % rows.count);
-        const int packs = c / N;
+        const int packs = c / Size;
         const i64 picture = (i64)(blockIdx.x / rows.count) * rows.size * columns.size * c, line = (i64)blockIdx.x * columns.count * c;
         for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < columns.count * packs; i += gridDim.y * blockDim.x) {
-            const int j = i / packs, channel = i % packs * N;
+            const int j = i / packs, channel = i % packs * Size;
             f(picture + channel, high, columns.window(j), line + (i64)j * c + channel);
         }
     }
 
     /// For each pixel of the block's row: f(its row and column, offset of its picture's results, the windows that hold it, offset of the pixel).
-    template <class F> __device__ __forceinline__ void each_pixel(F f) const {
-        const int row = blockIdx.x % rows.size, packs = c / N;
+    template <class Fn> __device__ __forceinline__ void each_pixel(Fn f) const {
+        const int row = blockIdx.x % rows.size, packs = c / Size;
         const Window above = rows.holding(row);
         const i64 picture = (i64)(blockIdx.x / rows.size) * rows.count * columns.count * c, line = (i64)blockIdx.x * columns.size * c;
         for (int i = blockIdx.y * blockDim.x + threadIdx.x; i < columns.size * packs; i += gridDim.y * blockDim.x) {
-            const int place = i / packs, channel = i % packs * N;
+            const int place = i / packs, channel = i % packs * Size;
             f(row, place, picture + channel, above, columns.holding(place), line + (i64)place * c + channel);
         }
     }

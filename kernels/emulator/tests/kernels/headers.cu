@@ -2,7 +2,9 @@
 #include "load.cuh"
 #include "mma.cuh"
 #include "philox.cuh"
+#include "rows.cuh"
 #include "warp.cuh"
+#include "windows.cuh"
 
 extern "C" __global__ void use_all_headers(float* x) {
     DYN_SMEM(float, shared);
