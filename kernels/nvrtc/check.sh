@@ -11,14 +11,15 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 g++ -std=c++17 -O1 "$here/compile.cpp" -o "$work/compile" -ldl
 # A file for each core at a time.
-if ! ls "$kernels"/*.cu | xargs -P "$(nproc)" -I{} sh -c '"$1/compile" "$2/libnvrtc.so.12" "$3/common" sm_80,sm_89,sm_90a "$4" > "$1/$(basename "$4" .cu).txt"' _ "$work" "$nvrtc" "$kernels" {}; then
+files=$(cd "$kernels" && find . -maxdepth 1 -name '*.cu' -o -path './ladder/*.cu' | sed 's|^\./||' | LC_ALL=C sort)
+if ! echo "$files" | xargs -P "$(nproc)" -I{} sh -c '"$1/compile" "$2/libnvrtc.so.12" "$3/common" sm_80,sm_89,sm_90a "$3/$4" > "$1/$(echo "$4" | tr / -).txt"' _ "$work" "$nvrtc" "$kernels" {}; then
     grep -h -B4 -A12 '^FAIL' "$work"/*.txt
     exit 1
 fi
-for file in "$kernels"/*.cu; do cat "$work/$(basename "$file" .cu).txt"; done > "$work/resources.table"
+for file in $files; do cat "$work/$(echo "$file" | tr / -).txt"; done > "$work/resources.table"
 if [ "$1" = --update ]; then
     cp "$work/resources.table" "$kernels/resources.txt"
 else
     diff -u "$kernels/resources.txt" "$work/resources.table" || { echo "kernels cost other than kernels/resources.txt says: if that is meant, kernels/nvrtc/check.sh --update"; exit 1; }
 fi
-echo "$(grep -c '^ok' "$work/resources.table") compilations of $(ls "$kernels"/*.cu | wc -l) files for 3 architectures, no spills, as kernels/resources.txt says"
+echo "$(grep -c '^ok' "$work/resources.table") compilations of $(echo "$files" | wc -l) files for 3 architectures, no spills, as kernels/resources.txt says"

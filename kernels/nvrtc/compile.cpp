@@ -110,14 +110,15 @@ int main(int count, char** words) {
     for (auto& t : texts) header_texts.push_back(t.c_str());
     int failed = 0;
     for (int i = 4; i < count; i++) {
-        std::string file = std::filesystem::path(words[i]).filename().string(), text = read_file(words[i]);
-        auto instances = marked(text, "instances"), option_lines = marked(text, "options");
+        std::string file = std::filesystem::path(words[i]).lexically_relative(std::filesystem::path(words[2]).parent_path()).string(), text = read_file(words[i]);
+        auto instances = marked(text, "instances"), option_lines = marked(text, "options"), own = marked(text, "arch");
+        const auto archs = split(own.empty() ? words[3] : own[0], own.empty() ? ',' : ' ');
         if (option_lines.empty()) option_lines.push_back("");
         std::vector<std::string> uses;
         for (auto& line : option_lines)
             for (auto& use : combinations(line)) uses.push_back(use);
         for (auto& line : uses)
-            for (auto& arch : split(words[3], ',')) {
+            for (auto& arch : archs) {
                 std::vector<std::string> options = split(line, ' ');
                 options.insert(options.end(), {"--gpu-architecture=" + arch, "--std=c++17", "--ptxas-options=-v"});
                 std::vector<const char*> list;

@@ -3,7 +3,7 @@ using System.Reflection;
 namespace Plip.Engine;
 
 /// <summary>
-/// The text of kernels/*.cu and kernels/common/*.cuh, which are resources of this assembly. <c>PLIP_KERNELS</c> names a folder that is read
+/// The text of kernels/*.cu, kernels/ladder/*.cu and kernels/common/*.cuh, which are resources of this assembly. <c>PLIP_KERNELS</c> names a folder that is read
 /// in their place, so that a kernel can be changed and run without building the program.
 /// </summary>
 internal sealed class KernelSources
@@ -18,7 +18,7 @@ internal sealed class KernelSources
     /// <summary>File name and text of every header, in order of the names.</summary>
     public IReadOnlyDictionary<string, string> Headers => _headers;
 
-    /// <summary>Names of the kernels' files, without ".cu".</summary>
+    /// <summary>Names of the kernels' files, without ".cu": "layer_norm", "ladder/layer_norm_1".</summary>
     public IReadOnlyCollection<string> Files => _kernels.Keys;
 
     /// <summary>The assembly's, or those of the folder that PLIP_KERNELS names.</summary>
@@ -60,9 +60,27 @@ internal sealed class KernelSources
     /// <summary>Adds or replaces a kernel file for this device.</summary>
     public void Add(string file, string text) => _kernels[file] = text;
 
+    /// <summary>Paths of all .cu files of a folder of kernels, earlier rungs included, in order.</summary>
+    public static IEnumerable<string> FilesOf(string folder)
+    {
+        var ladder = Path.Combine(folder, "ladder");
+        var files = Directory.EnumerateFiles(folder, "*.cu");
+        return (Directory.Exists(ladder) ? files.Concat(Directory.EnumerateFiles(ladder, "*.cu")) : files).Order(StringComparer.Ordinal);
+    }
+
+    /// <summary>The architecture that a file says it needs, 90 of <c>// arch  sm_90a</c>; 0 for those that run everywhere.</summary>
+    public static int ArchOf(string text)
+    {
+        const string mark = "// arch  sm_";
+        var line = text.Split('\n').FirstOrDefault(l => l.StartsWith(mark, StringComparison.Ordinal));
+        return line == null ? 0 : int.Parse(line[mark.Length..].TrimEnd('a', '\r', ' '), System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    private static string NameOf(string path) => path.Replace('\\', '/')[..^".cu".Length];
+
     private void ReadFolder(string folder)
     {
-        foreach (var path in Directory.EnumerateFiles(folder, "*.cu")) _kernels[Path.GetFileNameWithoutExtension(path)] = File.ReadAllText(path);
+        foreach (var path in FilesOf(folder)) _kernels[NameOf(Path.GetRelativePath(folder, path))] = File.ReadAllText(path);
         foreach (var path in Directory.EnumerateFiles(Path.Combine(folder, "common"), "*.cuh")) _headers[Path.GetFileName(path)] = File.ReadAllText(path);
     }
 
@@ -72,7 +90,7 @@ internal sealed class KernelSources
         foreach (var name in assembly.GetManifestResourceNames())
         {
             if (name.StartsWith(Common, StringComparison.Ordinal)) _headers[name[Common.Length..]] = Read(assembly, name);
-            else if (name.StartsWith(Prefix, StringComparison.Ordinal)) _kernels[Path.GetFileNameWithoutExtension(name[Prefix.Length..])] = Read(assembly, name);
+            else if (name.StartsWith(Prefix, StringComparison.Ordinal)) _kernels[NameOf(name[Prefix.Length..])] = Read(assembly, name);
         }
     }
 

@@ -7,6 +7,9 @@ namespace Plip.Tool;
 /// <summary>Cases in processes of their own, on the emulator in check mode: its mode is fixed when a process starts, and a case may take it down.</summary>
 internal static class EmulatorRuns
 {
+    /// <summary>The compute capability that the emulator reports, 10·major + minor.</summary>
+    public const int Arch = 80;
+
     private const int SecondsOfSilence = 300; // a kernel that hangs; a whole part takes less
 
     /// <summary>How many run at once.</summary>

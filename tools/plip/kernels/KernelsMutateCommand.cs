@@ -67,13 +67,16 @@ internal static class KernelsMutateCommand
     private static async Task<string?> Try(Mutant mutant, string folder, string temporary, List<CaseRun> cases)
     {
         var copy = Path.Combine(temporary, mutant.Name.Replace(": ", "-", StringComparison.Ordinal).Replace('/', '-'));
-        Directory.CreateDirectory(Path.Combine(copy, "common"));
-        foreach (var path in Directory.EnumerateFiles(folder, "*.cu")) File.Copy(path, Path.Combine(copy, Path.GetFileName(path)));
-        foreach (var path in Directory.EnumerateFiles(Path.Combine(folder, "common"), "*.cuh")) File.Copy(path, Path.Combine(copy, "common", Path.GetFileName(path)));
+        foreach (var path in KernelSources.FilesOf(folder).Concat(Directory.EnumerateFiles(Path.Combine(folder, "common"), "*.cuh")))
+        {
+            var to = Path.Combine(copy, Path.GetRelativePath(folder, path));
+            Directory.CreateDirectory(Path.GetDirectoryName(to)!);
+            File.Copy(path, to);
+        }
         File.WriteAllText(Path.Combine(copy, mutant.File), mutant.Text);
         var environment = new Dictionary<string, string> { ["PLIP_KERNELS"] = copy, ["PLIP_CACHE"] = Path.Combine(copy, "cache") };
 
-        var files = mutant.File.EndsWith(".cu", StringComparison.Ordinal) ? [Path.GetFileNameWithoutExtension(mutant.File)] : Mutants.UsersOf(folder, mutant.Function);
+        var files = mutant.File.EndsWith(".cu", StringComparison.Ordinal) ? [mutant.File[..^".cu".Length]] : Mutants.UsersOf(folder, mutant.Function);
         // Those that launch the very kernel come first.
         var wanted = cases.Where(c => c.Launches.Any(l => files.Contains(l.File))).OrderBy(c => c.Type).ThenByDescending(c => c.Launches.Any(l => l.Kernel == mutant.Function)).ToList();
         string? how = null;

@@ -16,13 +16,14 @@ internal sealed record Mutant(string File, string Function, int Ordinal, int Lin
     public string Name => FormattableString.Invariant($"{File}: {Function}: {Ordinal}");
 }
 
-/// <summary>Every barrier and wait of kernels/*.cu and kernels/common/*.cuh, found from the text.</summary>
+/// <summary>Every barrier and wait of kernels/*.cu, kernels/ladder/*.cu and kernels/common/*.cuh, found from the text.</summary>
 internal static partial class Mutants
 {
-    /// <summary>Of all files of a folder of kernels, in order.</summary>
+    /// <summary>Of all files of a folder of kernels that the emulator can run, in order.</summary>
     public static List<Mutant> Of(string folder)
     {
-        var files = Directory.EnumerateFiles(folder, "*.cu").Concat(Directory.EnumerateFiles(Path.Combine(folder, "common"), "*.cuh"));
+        var files = KernelSources.FilesOf(folder).Concat(Directory.EnumerateFiles(Path.Combine(folder, "common"), "*.cuh"));
+        files = files.Where(path => KernelSources.ArchOf(File.ReadAllText(path)) <= EmulatorRuns.Arch);
         return [.. files.Order(StringComparer.Ordinal).SelectMany(path => Of(Path.GetRelativePath(folder, path).Replace('\\', '/'), File.ReadAllText(path)))];
     }
 
@@ -56,8 +57,8 @@ internal static partial class Mutants
                 foreach (var (name, _, body) in FunctionsOf(header))
                     if (reached.Any(r => Calls(body, r))) reached.Add(name);
         }
-        return [.. Directory.EnumerateFiles(folder, "*.cu").Where(path => reached.Any(r => Calls(KernelSignature.WithoutComments(File.ReadAllText(path)), r)))
-            .Select(path => Path.GetFileNameWithoutExtension(path)).Order(StringComparer.Ordinal)];
+        return [.. KernelSources.FilesOf(folder).Where(path => reached.Any(r => Calls(KernelSignature.WithoutComments(File.ReadAllText(path)), r)))
+            .Select(path => Path.GetRelativePath(folder, path).Replace('\\', '/')[..^".cu".Length]).Order(StringComparer.Ordinal)];
     }
 
     /// <summary>Functions of the device: name, line of the declaration, and the text up to the next.</summary>
