@@ -23,6 +23,9 @@ public abstract record VisualConfig
 /// <summary>A picture encoder with four stages of maps, as the colorization task needs them, and a global embedding.</summary>
 public abstract class VisualEncoder : Module
 {
+    /// <summary>Whether stages are run again in the backward in place of keeping what they make.</summary>
+    public bool Recomputes { get; set; }
+
     /// <summary>Channels of the four stages.</summary>
     public abstract IReadOnlyList<int> StageChannels { get; }
 

@@ -44,10 +44,16 @@ public sealed class TaskBatch(PlipModel model, Tensor images, Tensor identities,
     public DropoutStream Dropout { get; } = dropout;
 
     /// <summary>V_global (N, D) of the colour pictures.</summary>
-    public Tensor ImageEmbedding => _imageEmbedding ??= Model.Visual.Forward(Images);
+    public Tensor ImageEmbedding => _imageEmbedding ??= InPhase("pictures", () => Model.Visual.Forward(Images));
 
     /// <summary>T_global (N, D) of the full captions.</summary>
-    public Tensor CaptionEmbedding => _captionEmbedding ??= Model.Textual.Pool(Model.Textual.Forward(Captions, Dropout), Captions);
+    public Tensor CaptionEmbedding => _captionEmbedding ??= InPhase("captions", () => Model.Textual.Pool(Model.Textual.Forward(Captions, Dropout), Captions));
+
+    private Tensor InPhase(string name, Func<Tensor> work)
+    {
+        using var phase = Profiler.Phase(Images.Device, name);
+        return work();
+    }
 }
 
 /// <summary>Captions with attribute phrases replaced by [MASK].</summary>
