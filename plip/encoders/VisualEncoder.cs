@@ -30,7 +30,7 @@ public abstract class VisualEncoder : Module
     public abstract IReadOnlyList<int> StageChannels { get; }
 
     /// <summary>The four stage maps F1..F4, (N, H/4, W/4, C1) to (N, H/32, W/32, C4), of pictures (N, H, W, 3).</summary>
-    /// <param name="images">Normalised pictures.</param>
+    /// <param name="images">Normalised pictures; with <see cref="VisualPass.Both"/> (2N, H, W, 3), the colour ones first.</param>
     /// <param name="pass">Whose batch statistics are used: the gray pass must not touch those of the colour pass.</param>
     public abstract Tensor[] Stages(Tensor images, VisualPass pass = VisualPass.Colour);
 
@@ -49,4 +49,7 @@ public enum VisualPass
 
     /// <summary>Gray pictures: colorization.</summary>
     Gray = 1,
+
+    /// <summary>Both in one launch of each layer: colour pictures, then as many gray ones. The maps are those of two passes, one behind the other.</summary>
+    Both = 2,
 }
