@@ -37,6 +37,10 @@ public abstract class VisualEncoder : Module
     /// <summary>The global embedding (N, D) from F4.</summary>
     public abstract Tensor Embed(Tensor lastStage);
 
+    /// <summary>A stage or the stem: what it makes on its way is kept, made again in the backward, or, without one, given back at once.</summary>
+    protected Tensor Part(Tensor x, Func<Tensor, Tensor> body) =>
+        !x.Device.Recording ? Discard.AllBut(x.Device, () => body(x)) : Recomputes ? Recompute.Run(x, body) : body(x);
+
     /// <summary>Pictures (N, H, W, 3) to embeddings (N, D), F32, not normalised.</summary>
     public Tensor Forward(Tensor images) => Ops.Cast(Embed(Stages(images)[3]), DType.F32);
 }

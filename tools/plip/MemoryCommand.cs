@@ -50,7 +50,7 @@ internal static class MemoryCommand
         Line("in use at the peak", plan.PeakBytes);
         Line("taken from the system", plan.ReservedBytes);
         o.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"a batch of {config.Training.BatchSize} pairs, captions of {plan.Tokens} tokens, {config.Text.VocabularySize} words, {config.Training.Precision}, recomputation {config.Training.Recompute}; a step is {plan.Work.Flops / 1e12:0.00} TFLOP and moves {plan.Work.Bytes / 1e9:0.0} GB"));
+            $"a batch of {config.Training.BatchSize} pairs, captions of {plan.Tokens} tokens, {config.Text.VocabularySize} words, {config.Training.Precision}, recomputation {config.Training.Recompute}; a step is {plan.Work.Flops / 1e9:#,0} GFLOP and moves {plan.Work.Bytes / 1e9:0.0} GB"));
         o.WriteLine(gpu
             ? "not counted: the driver's own and cuBLASLt's memory (some hundred MB), and what kernels borrow while they run"
             : "not counted: what kernels borrow while they run, and pictures that the loader keeps on the host");
