@@ -6,8 +6,9 @@
 //            dk and dv, with Sᵀ computed again: no sum crosses blocks, so none needs atomics. Which way a block goes, it finds by itself
 //   traffic  short: q, k, v, dO read once, dq, dk, dv written once, 10.5 KB a token at 12 heads of 64. Long: k, v, q, dO again for each
 //            tile of the other side, from L2
-//   flops    10·Tq·Tk·D short, 14 long; from D = 144 on pairs of warps share rows, each for half of D, and S and dP are computed by both
-//   launch   a warp for 16 rows, 4 a block (3 pairs from D = 144 on); grid (⌊T/ROWS⌋ + B, heads), and a second layer of blocks for keys where they
+//   flops    10·Tq·Tk·D short, 14 long. From D = 129 on pairs of warps share rows, each for half of D, and S and dP are computed by both; dk and
+//            dv are then walked for one after the other, with S computed once more
+//   launch   a warp for 16 rows, 4 a block (3 pairs from D = 129 on); grid (⌊T/ROWS⌋ + B, heads), and a second layer of blocks for keys where they
 //            are packed otherwise than queries. Shared memory: 55 KB at D = 64 (4 blocks a multiprocessor), 88 KB at 128, 112 KB at 256
 //   care     P and dS are rounded to TYPE for the products that use them, as FlashAttention-2 does; S, dP, δ and all sums are F32. In half
 //            dS may overflow where a loss scale is too large: it becomes infinity, which the overflow check of the scaler sees
@@ -129,14 +130,14 @@ __device__ __forceinline__ void whole(T* dq, T* dk, T* dv, int q0, int nq, int k
     }
 }
 
-/// Whose gradient a walk sums.
-enum Role { QUERIES, KEYS, VALUES };
+/// What a walk sums.
+enum Gradient { DQ = 1, DK = 2, DV = 4 };
 
-/// This block owns `count` rows from `first` on, of queries (and dO) or of keys (and values), and walks the rows from … end of the other side, for
-/// one gradient: two together would be summed in a head's width of registers more. Keys and values see a row's lse and δ beside
-/// the queries, which they walk; queries keep their own.
-template <Role Owner> __device__ __forceinline__ void walk(T* gradient, int first, int count, int from, int end, const Sides& x, T* own) {
-    constexpr bool OWN_QUERIES = Owner == QUERIES;
+/// This block owns `count` rows from `first` on, of queries (and dO) for dq or of keys (and values) for dk and dv, and walks the rows from … end of the
+/// other side. Keys see a row's lse and δ beside the queries, which they walk; queries keep their own.
+template <int Wanted>
+__device__ __forceinline__ void walk(T* of_scores, T* of_probabilities, int first, int count, int from, int end, const Sides& x, T* own) {
+    constexpr bool OWN_QUERIES = Wanted == DQ, SCORES = (Wanted & (DQ | DK)) != 0, PROBABILITIES = (Wanted & DV) != 0; // sums of dS·…, and of P·dO
     T *const own_other = own + ROWS * STRIDE, *const tiles = own_other + ROWS * STRIDE; // of this turn, then of the next
     float* const statistics = (float*)(tiles + 4 * WALKED * STRIDE);                    // lse, δ; of this turn, then of the next
     const int row = warp_index() / SPLIT * 16, part = warp_index() % SPLIT * PART, t = lane_index() % 4 * 2;
@@ -152,7 +153,7 @@ template <Role Owner> __device__ __forceinline__ void walk(T* gradient, int firs
         cp_async_commit();
     };
     fetch(own, OWN_QUERIES ? x.q : x.k, first, count, x);
-    if (Owner != VALUES) fetch(own_other, OWN_QUERIES ? x.dy : x.v, first, count, x);
+    if (SCORES) fetch(own_other, OWN_QUERIES ? x.dy : x.v, first, count, x);
     prefetch(from, 0);
     float shift[2], mean[2];
 #pragma unroll
@@ -162,8 +163,9 @@ template <Role Owner> __device__ __forceinline__ void walk(T* gradient, int firs
         shift[half] = there ? x.lse[x.statistic(first + r)] : 0.f;
         mean[half] = there ? x.delta[x.statistic(first + r)] : 0.f;
     }
-    float sums[PART / 8][4];
-    clear(sums);
+    float score_sums[PART / 8][4], probability_sums[PART / 8][4];
+    clear(score_sums);
+    clear(probability_sums);
     for (int turn = 0; from < end; from += WALKED, turn ^= 1) {
         cp_async_wait<0>();
         __syncthreads();
@@ -172,27 +174,38 @@ template <Role Owner> __device__ __forceinline__ void walk(T* gradient, int firs
         const T *const now = tiles + turn * 2 * WALKED * STRIDE, *const other = now + WALKED * STRIDE;
         const float* const beside = statistics + turn * 2 * WALKED;
         for (int j = 0; j < n; j += 16) { // sixteen at a time: scores take few registers beside the sums
-            float s[2][4], dp[2][4];
+            float s[2][4];
+            u32 a[4];
             clear(s);
-            clear(dp);
             multiply_rows<WIDTH>(s, own + row * STRIDE, now + j * STRIDE, 16);
-            if (Owner != VALUES) multiply_rows<WIDTH>(dp, own_other + row * STRIDE, other + j * STRIDE, 16);
 #pragma unroll
             for (int i = 0; i < 2; i++)
 #pragma unroll
                 for (int e = 0; e < 4; e++) {
                     const int c = j + i * 8 + t + e % 2;
-                    const float by = OWN_QUERIES ? shift[e / 2] : beside[c], less = OWN_QUERIES ? mean[e / 2] : beside[WALKED + c];
+                    const float by = OWN_QUERIES ? shift[e / 2] : beside[c];
                     s[i][e] = c < n ? exp2f(fmaf(s[i][e], x.scale * LOG2E, -by * LOG2E)) : 0.f;
-                    if (Owner != VALUES) s[i][e] *= dp[i][e] - less;
                 }
-            u32 a[4];
+            if (PROBABILITIES) {
+                to_operand<T>(a, s[0], s[1]);
+                multiply_block<WIDTH>(probability_sums, a, other + j * STRIDE + part);
+            }
+            if (!SCORES) continue;
+            float dp[2][4];
+            clear(dp);
+            multiply_rows<WIDTH>(dp, own_other + row * STRIDE, other + j * STRIDE, 16);
+#pragma unroll
+            for (int i = 0; i < 2; i++)
+#pragma unroll
+                for (int e = 0; e < 4; e++) s[i][e] *= dp[i][e] - (OWN_QUERIES ? mean[e / 2] : beside[WALKED + j + i * 8 + t + e % 2]);
             to_operand<T>(a, s[0], s[1]);
-            multiply_block<WIDTH>(sums, a, (Owner == VALUES ? other : now) + j * STRIDE + part);
+            multiply_block<WIDTH>(score_sums, a, now + j * STRIDE + part);
         }
     }
     __syncthreads();
-    if (row < count) give(gradient, first, row, count, sums, Owner == VALUES ? 1.f : x.scale, own, x);
+    if (row >= count) return;
+    if (SCORES && of_scores) give(of_scores, first, row, count, score_sums, x.scale, own, x);
+    if (PROBABILITIES && of_probabilities) give(of_probabilities, first, row, count, probability_sums, 1.f, own, x);
 }
 
 // δ = Σ dO·O of the queries of long sequences: eight lanes a row, a block for (tile, head).
@@ -228,10 +241,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attention_mma_back
         if (!of_keys) whole(dq, dk, dv, q0, nq, k0, nk, x, memory);
         return;
     }
-    if (!of_keys && dq) walk<QUERIES>(dq, tile.first, tile.count, k0, k0 + nk, x, memory);
+    if (!of_keys && dq) walk<DQ>(dq, nullptr, tile.first, tile.count, k0, k0 + nk, x, memory);
     if (!both && !of_keys) return;
     __syncthreads();
-    if (dk) walk<KEYS>(dk, tile.first, tile.count, q0, q0 + nq, x, memory);
-    __syncthreads();
-    if (dv) walk<VALUES>(dv, tile.first, tile.count, q0, q0 + nq, x, memory);
+    if constexpr (SPLIT == 1) {
+        if (dk || dv) walk<DK | DV>(dk, dv, tile.first, tile.count, q0, q0 + nq, x, memory);
+    } else { // one after the other: both sums at once would take half a head's width of registers more
+        if (dk) walk<DK>(dk, nullptr, tile.first, tile.count, q0, q0 + nq, x, memory);
+        __syncthreads();
+        if (dv) walk<DV>(nullptr, dv, tile.first, tile.count, q0, q0 + nq, x, memory);
+    }
 }

@@ -17,6 +17,7 @@ template <int Pack, int Threads, int Cols, int Width, class Scalar>
 __device__ __forceinline__ void fill_tile(Scalar* tile, const Scalar* from, int rows, i64 stride) {
     constexpr int Packs = Cols / Pack;
     const int all = (rows + 15) / 16 * 16 * Packs;
+#pragma unroll 1 // four at once, as a compiler would, cost registers that sums need, and no copy waits for another
     for (int i = thread_index(); i < all; i += Threads) {
         const int row = i / Packs, c = i % Packs * Pack;
         const bool there = row < rows && c < Width;
