@@ -1,11 +1,11 @@
 // attention_mma.cu: attention over packed sequences on tensor cores.   compiled per use: -DTYPE=bf16|half -DHEAD=64 -DPACK=8|1
 //   maths    S = s·Q·Kᵀ, P = softmax_rows S, O = P·V for each sequence and head, in tiles.   arXiv:2205.14135, arXiv:2307.08691
-//   traffic  q and y once, k and v once for each 64 queries (from L2 after the first), lse 4 bytes a (head, token): at 20-64 tokens a
-//            caption and 12 heads of 64 every byte moves once, 6.1 KB a token, and 4·64 flops for each 2 bytes of k and v that it attends to
+//   traffic  q and y once, k and v once for each 64 queries (from L2 after the first), lse 4 bytes a (head, token): captions of up to 64 tokens
+//            move every byte once, 6.2 KB a token at 12 heads of 64, for 3072 flops each token it attends to: memory is what they wait for
 //   flops    4·Tq·Tk·D on tensor cores; sixteens of queries or keys that a sequence does not have are not multiplied
 //   launch   4 warps for (64 queries, head), 16 queries each; grid.x = ⌊T/64⌋ + B (packed.cuh). Keys and values in tiles of 64 (32 from
-//            D = 144 on), the next on its way by cp.async while this one is multiplied. Shared memory: 46 KB at D = 64, so 4 blocks a
-//            multiprocessor; 85 KB at 128, 99 KB at 256
+//            D = 129 on), the next on its way by cp.async while this one is multiplied. Shared memory: 45 KB at D = 64, so 4 blocks a
+//            multiprocessor; 85 KB at 128, 99 KB at 256 (2)
 //   care     S, the sums and the softmax are F32; P is rounded to TYPE for P·V, as FlashAttention-2 does, and Σ P is summed before it is.
 //            The largest score so far is taken off before exp, and sums are rescaled when it grows. The order of the sums
 //            is that of the keys: the same bits every time

@@ -9,7 +9,7 @@
 //   flops    10·Tq·Tk·D short, 14 long. From D = 129 on pairs of warps share rows, each for half of D, and S and dP are computed by both; dk and
 //            dv are then walked for one after the other, with S computed once more
 //   launch   a warp for 16 rows, 4 a block (3 pairs from D = 129 on); grid (⌊T/ROWS⌋ + B, heads), and a second layer of blocks for keys where they
-//            are packed otherwise than queries. Shared memory: 55 KB at D = 64 (4 blocks a multiprocessor), 88 KB at 128, 112 KB at 256
+//            are packed otherwise than queries. Shared memory: 54 KB at D = 64 (4 blocks a multiprocessor), 86 KB at 128, 110 KB at 256 (2)
 //   care     P and dS are rounded to TYPE for the products that use them, as FlashAttention-2 does; S, dP, δ and all sums are F32. In half
 //            dS may overflow where a loss scale is too large: it becomes infinity, which the overflow check of the scaler sees
 //   see      attention_mma.cu · attention.cu · AttentionMma.cs · AttentionMmaTests

@@ -10,7 +10,7 @@ internal static class AttentionMma
     private const string ForwardFile = "attention_mma", BackwardFile = "attention_mma_backward";
     private const int WidestHead = 256, DeltaThreads = 128;
 
-    /// <summary>BF16 and F16 heads of up to 256 columns, where a block may have the shared memory: 112 KB for the backward of a head wider than 128.</summary>
+    /// <summary>BF16 and F16 heads of up to 256 columns, where a block may have the shared memory: 110 KB for the backward of 256.</summary>
     public static bool Takes(CudaDevice gpu, DType type, int width) =>
         type is DType.BF16 or DType.F16 && width <= WidestHead && Math.Max(new ForwardTiles(width).Bytes, new BackwardTiles(width).Bytes) <= gpu.Description.SharedBytes;
 
