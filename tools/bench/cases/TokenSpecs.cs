@@ -18,7 +18,7 @@ internal static class TokenSpecs
         .. Embedding(sizes.Tokens, 30522, 768),
     ];
 
-    private static OpSpec[] Attention(int captions, int width, int heads)
+    internal static OpSpec[] Attention(int captions, int width, int heads)
     {
         var lengths = SyntheticText.Lengths(captions, 20, 64);
         var tokens = lengths.Sum();
