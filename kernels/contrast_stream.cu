@@ -2,9 +2,9 @@
 //   maths    C = (v·t)/(|v||t|) in tiles of 128 × 128; each row's and each column's (top, Σe, Σe·c, Σe·c²; the same identity apart), with
 //            e = e^c, c = score − top, merged as tiles come. From them its loss, and the numbers of the gradient by the product v·t:
 //            H = 1/(|v||t|)·(∂row loss + ∂column loss by C).  The losses are those of contrast.cu; Instance's own pair gets −Σ of its rest
-//   traffic  forward: both sides 128/⌈N/128⌉ of N²·D·sizeof(TYPE)/64, nearly all from L2: blocks of a part of the columns walk it together;
-//            partial sums of 16 parts and 32 slots, 1.3 KB a pair. gradient: the same products again, and H written once, B rows at a time
-//   flops    2·N²·D each by mma.sync (TYPE=float: by cuBLASLt, B rows at a time, and a tile is read from there), 2 exps a pair and direction
+//   traffic  N²·D·sizeof(TYPE)/64 bytes for the products, a 64th of their operations, nearly all from L2: blocks walk a part of the columns
+//            together. Partial sums of 16 parts and 32 slots, 1.3 KB a pair, in statistics alone. gradient: H written once, B rows at a time
+//   flops    2·N²·D each by mma.sync (TYPE=float: by cuBLASLt, B rows at a time, and a tile is read from there), 2 exps a pair and kernel
 //   launch   a block of 256: 2 × 4 warps of 64 × 32 of a tile, 32 terms at a time, four stages of cp.async; 80 KB of shared memory, in which
 //            the tile then lies: two blocks an SM, one's products beside the other's exps
 //            statistics: grid (≤ 16 groups of rows, ≤ 16 parts of columns): no more blocks than run at once, whatever N. A block walks its tiles

@@ -137,6 +137,32 @@ public class ContrastStreamTests
         Assert.Equal(Run(d, s_cases[0], [60, 15], DType.F32, ContrastPath.Stored).Dv, Run(d, s_cases[0], [60, 15], DType.F32, ContrastPath.BySize).Dv);
     }
 
+    /// <summary>Of both rungs the first takes F32 too.</summary>
+    [Theory, InlineData("cuda", 0, DType.F32), InlineData("cuda", 0, DType.BF16), InlineData("cuda-exact", 1, DType.BF16), InlineData("cuda", 1, DType.F16)]
+    public void The_rungs_below_give_the_loss_of_the_formula(string device, int rung, DType type)
+    {
+        using var d = Devices.Open(device);
+        foreach (var shape in new Shape[] { new(1, 8), new(150, 72), new(70, 9) })
+        {
+            using var step = d.BeginStep(recordGradients: false);
+            var (v, t) = ((Input.Normal(shape, 1) with { Type = type }).ToTensor(d), (Input.Normal(shape, 2) with { Type = type }).ToTensor(d));
+            var expected = ContrastOracle.Gradients(
+                Wide(Ops.Cast(v, DType.F32).ToArray()), Wide(Ops.Cast(t, DType.F32).ToArray()), shape.Cols, true, 10, ContrastOracle.InstanceRow, true);
+            Check.Close([expected.Loss], [ContrastLadder.Loss(ContrastLadder.Rungs[rung], v, t, 10f).Item()], 1e-5, $"{ContrastLadder.Rungs[rung].Name} {shape}");
+        }
+    }
+
+    [Fact]
+    public void Embeddings_that_cannot_be_are_refused()
+    {
+        using var d = new CpuDevice(1);
+        using var step = d.BeginStep();
+        var bytes = Tensor.Zeros(d, new(2, 3), DType.I32);
+        Assert.StartsWith("InfoNce: expected embeddings of a float type, got I32 (2, 3)", Assert.Throws<ArgumentException>(() => Ops.InfoNce(bytes, bytes)).Message);
+        var halves = Tensor.Zeros(d, new(40, 3), DType.F16);
+        Assert.Contains("not F16; convert with Ops.Cast", Assert.Throws<NotSupportedException>(() => Ops.InfoNce(halves, halves)).Message);
+    }
+
     [Fact]
     public void Any_number_of_threads_gives_the_same_bits_and_nothing_leaks()
     {
