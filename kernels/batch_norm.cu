@@ -1,4 +1,4 @@
-// batch_norm.cu: normalise each channel over all rows.
+// batch_norm.cu: normalise each channel over all rows of its group: grid.z counts groups of equally many rows, each with statistics of its own.
 //                        compiled per use: -DTYPE=float|bf16|half -DPACK=4|8|1 -DLANES=1|2|4|8|16|32 -DRELU=0|1 -DMASKED=0|1
 //   maths    x̂ = (x−μ)·r, r = 1/√(σ²+ε); y = [relu](γ·x̂ + β [+ residual])
 //            dz = dy where y > 0; dβ = Σ dz; dγ = Σ dz·x̂; dx = γr·(dz − dβ/R − x̂·dγ/R), or γr·dz with running statistics
@@ -17,13 +17,17 @@
 typedef TYPE T;
 constexpr int ROWS_PER_THREAD = 8, MERGERS = 8;
 
+/// Where this block's group begins in what has so much for each.
+__device__ __forceinline__ i64 group_start(i64 each) { return blockIdx.z * each; }
+
 /// What a channel's elements go through: y = scale·(x−mean) + shift.
 struct Affine {
     Columns mean, scale, shift;
 
-    __device__ __forceinline__ void read(int c, const float* means, const float* rstd, const float* gamma, const float* beta) {
-        mean = channels(means + c), scale = channels(gamma + c), shift = channels(beta + c);
-        const Columns r = channels(rstd + c);
+    /// Channels c… of this block's group.
+    __device__ __forceinline__ void read(int c, int cols, const float* means, const float* rstd, const float* gamma, const float* beta) {
+        mean = channels(means + group_start(cols) + c), scale = channels(gamma + c), shift = channels(beta + c);
+        const Columns r = channels(rstd + group_start(cols) + c);
 #pragma unroll
         for (int i = 0; i < PACK; i++) scale[i] *= r[i];
     }
@@ -31,9 +35,10 @@ struct Affine {
     __device__ __forceinline__ float value(float deviation, int i) const { return fmaf(deviation, scale[i], shift[i]); }
 };
 
-// partial: for each block of rows a row of means and a row of Σ of squared deviations
+// partial: for each block of rows of each group a row of means and a row of Σ of squared deviations
 extern "C" __global__ void __launch_bounds__(256) batch_norm_moments(float* partial, const T* x, int rows, int cols, int per_block) {
     const int c = first_column(), from = blockIdx.x * per_block, end = min(rows, from + per_block);
+    x += group_start((i64)rows * cols);
     Columns sum = zeros();
     if (c < cols)
         for (int r = from + (int)threadIdx.y; r < end; r += ROWS) {
@@ -65,7 +70,7 @@ extern "C" __global__ void __launch_bounds__(256) batch_norm_moments(float* part
         squares[i] -= sum[i] * d;
         center[i] += d;
     }
-    float* to = partial + (i64)blockIdx.x * 2 * cols + c;
+    float* to = partial + (group_start(gridDim.x) + blockIdx.x) * 2 * cols + c;
     store_channels(to, center);
     store_channels(to + cols, squares);
 }
@@ -81,11 +86,14 @@ __device__ __forceinline__ double add_mergers(double v) {
     return sum;
 }
 
-// block (32, 8), grid ⌈cols/32⌉. momentum 0 leaves the running statistics, null the number of batches
+// One group's. block (32, 8), grid ⌈cols/32⌉. momentum 0 leaves the running statistics, null the number of batches
 extern "C" __global__ void __launch_bounds__(256) batch_norm_merge(
-    float* mean, float* rstd, float* running_mean, float* running_var, i64* batches, const float* partial, int rows, int cols, int per_block, float eps,
-    float momentum) {
+    float* mean, float* rstd, float* running_mean, float* running_var, i64* batches, const float* partial, int group, int rows, int cols, int per_block,
+    float eps, float momentum) {
     const int c = blockIdx.x * 32 + threadIdx.x, blocks = (rows + per_block - 1) / per_block;
+    partial += (i64)group * blocks * 2 * cols;
+    mean += (i64)group * cols;
+    rstd += (i64)group * cols;
     double sum = 0, squares = 0;
     if (c < cols)
         for (int b = threadIdx.y; b < blocks; b += MERGERS) sum += (double)min(per_block, rows - b * per_block) * partial[(i64)b * 2 * cols + c];
@@ -107,11 +115,12 @@ extern "C" __global__ void __launch_bounds__(256) batch_norm_merge(
     running_var[c] = (float)((1 - m) * running_var[c] + m * (squares / (rows - 1)));
 }
 
-extern "C" __global__ void __launch_bounds__(256) batch_norm_running(float* mean, float* rstd, const float* running_mean, const float* running_var, int cols, float eps) {
+extern "C" __global__ void __launch_bounds__(256) batch_norm_running(
+    float* mean, float* rstd, const float* running_mean, const float* running_var, int group, int cols, float eps) {
     const int c = blockIdx.x * 256 + threadIdx.x;
     if (c >= cols) return;
-    mean[c] = running_mean[c];
-    rstd[c] = (float)(1 / sqrt((double)running_var[c] + eps));
+    mean[(i64)group * cols + c] = running_mean[c];
+    rstd[(i64)group * cols + c] = (float)(1 / sqrt((double)running_var[c] + eps));
 }
 
 extern "C" __global__ void __launch_bounds__(256) batch_norm_forward(
@@ -119,13 +128,13 @@ extern "C" __global__ void __launch_bounds__(256) batch_norm_forward(
     const int c = first_column();
     if (c >= cols) return;
     Affine affine;
-    affine.read(c, mean, rstd, gamma, beta);
-    const i64 first = (i64)blockIdx.x * ROWS * ROWS_PER_THREAD + threadIdx.y;
+    affine.read(c, cols, mean, rstd, gamma, beta);
+    const i64 group = group_start((i64)rows * cols), first = (i64)blockIdx.x * ROWS * ROWS_PER_THREAD + threadIdx.y;
 #pragma unroll 4
     for (int k = 0; k < ROWS_PER_THREAD; k++) {
         const i64 r = first + k * ROWS;
         if (r >= rows) break;
-        const i64 at = r * cols + c;
+        const i64 at = group + r * cols + c;
         Columns v = load<PACK>(x + at);
 #pragma unroll
         for (int i = 0; i < PACK; i++) v[i] = affine.value(v[i] - affine.mean[i], i);
@@ -149,9 +158,10 @@ extern "C" __global__ void __launch_bounds__(256) batch_norm_sums(
     Columns sum = zeros(), sum_x = zeros();
     if (c < cols) {
         Affine affine;
-        affine.read(c, mean, rstd, gamma, beta);
+        affine.read(c, cols, mean, rstd, gamma, beta);
+        const i64 group = group_start((i64)rows * cols);
         for (int r = from + (int)threadIdx.y; r < end; r += ROWS) {
-            const i64 at = (i64)r * cols + c;
+            const i64 at = group + (i64)r * cols + c;
             Columns d = load<PACK>(dy + at);
             const Columns v = load<PACK>(x + at);
             if (MASKED) {
@@ -172,29 +182,36 @@ extern "C" __global__ void __launch_bounds__(256) batch_norm_sums(
     sum = add_rows(sum);
     sum_x = add_rows(sum_x);
     if (threadIdx.y != 0 || c >= cols) return;
-    float* to = partial + (i64)blockIdx.x * 2 * cols + c;
+    float* to = partial + (group_start(gridDim.x) + blockIdx.x) * 2 * cols + c;
     store_channels(to, sum);
     store_channels(to + cols, sum_x);
 }
 
-// dγ, dβ, and what dx takes off: dx = γr·dz − slope[0] − slope[1]·(x−μ). block (32, 8), grid ⌈cols/32⌉
+// dγ and dβ, added up over the groups, and what each group's dx takes off: dx = γr·dz − slope[0] − slope[1]·(x−μ). block (32, 8), grid ⌈cols/32⌉
 extern "C" __global__ void __launch_bounds__(256) batch_norm_parameters(
-    float* dgamma, float* dbeta, float* slope, const float* partial, const float* rstd, const float* gamma, int rows, int cols, int blocks, int training) {
+    float* dgamma, float* dbeta, float* slope, const float* partial, const float* rstd, const float* gamma, int rows, int cols, int blocks, int groups,
+    int training) {
     const int c = blockIdx.x * 32 + threadIdx.x;
-    double sum = 0, sum_x = 0;
-    if (c < cols)
-        for (int b = threadIdx.y; b < blocks; b += MERGERS) {
-            sum += partial[(i64)b * 2 * cols + c];
-            sum_x += partial[((i64)b * 2 + 1) * cols + c];
-        }
-    sum = add_mergers(sum);
-    sum_x = add_mergers(sum_x);
+    float total = 0.f, total_x = 0.f;
+    for (int g = 0; g < groups; g++, partial += (i64)blocks * 2 * cols, slope += 2 * cols, rstd += cols) {
+        double sum = 0, sum_x = 0;
+        if (c < cols)
+            for (int b = threadIdx.y; b < blocks; b += MERGERS) {
+                sum += partial[(i64)b * 2 * cols + c];
+                sum_x += partial[((i64)b * 2 + 1) * cols + c];
+            }
+        sum = add_mergers(sum);
+        sum_x = add_mergers(sum_x);
+        if (threadIdx.y != 0 || c >= cols) continue;
+        const double r = rstd[c], scale = (double)gamma[c] * r;
+        total += (float)sum; // rounded first, as the gradients of calls of their own are
+        total_x += (float)(sum_x * r);
+        slope[c] = training ? (float)(scale * sum / rows) : 0.f;
+        slope[cols + c] = training ? (float)(scale * sum_x * r * r / rows) : 0.f;
+    }
     if (threadIdx.y != 0 || c >= cols) return;
-    const double r = rstd[c], scale = (double)gamma[c] * r;
-    dbeta[c] = (float)sum;
-    dgamma[c] = (float)(sum_x * r);
-    slope[c] = training ? (float)(scale * sum / rows) : 0.f;
-    slope[cols + c] = training ? (float)(scale * sum_x * r * r / rows) : 0.f;
+    dbeta[c] = total;
+    dgamma[c] = total_x;
 }
 
 extern "C" __global__ void __launch_bounds__(256) batch_norm_backward(
@@ -202,14 +219,15 @@ extern "C" __global__ void __launch_bounds__(256) batch_norm_backward(
     const int c = first_column();
     if (c >= cols) return;
     Affine affine;
-    affine.read(c, mean, rstd, gamma, beta);
-    const Columns a = channels(slope + c), b = channels(slope + cols + c);
-    const i64 first = (i64)blockIdx.x * ROWS * ROWS_PER_THREAD + threadIdx.y;
+    affine.read(c, cols, mean, rstd, gamma, beta);
+    const float* slopes = slope + group_start(2 * cols);
+    const Columns a = channels(slopes + c), b = channels(slopes + cols + c);
+    const i64 group = group_start((i64)rows * cols), first = (i64)blockIdx.x * ROWS * ROWS_PER_THREAD + threadIdx.y;
 #pragma unroll 4
     for (int k = 0; k < ROWS_PER_THREAD; k++) {
         const i64 r = first + k * ROWS;
         if (r >= rows) break;
-        const i64 at = r * cols + c;
+        const i64 at = group + r * cols + c;
         Columns d = load<PACK>(dz + at);
         const Columns v = load<PACK>(x + at);
 #pragma unroll

@@ -47,10 +47,33 @@ public sealed class BatchNorm2d : Module
     /// <param name="relu">Clamp at zero.</param>
     /// <param name="residual">Added before the clamp; x's shape.</param>
     /// <param name="statistics">The set of running statistics.</param>
-    public Tensor Forward(Tensor x, bool relu = false, Tensor? residual = null, int statistics = 0)
+    public Tensor Forward(Tensor x, bool relu = false, Tensor? residual = null, int statistics = 0) =>
+        Forward(x, new StatisticsSets(statistics, 1), relu, residual);
+
+    /// <summary>The same of several kinds of input at once, each normalised by itself and tracked in its own set.</summary>
+    /// <param name="x">(G·N, …, C): the inputs of the first set, then those of the next.</param>
+    /// <param name="sets">Which sets of running statistics.</param>
+    /// <param name="relu">Clamp at zero.</param>
+    /// <param name="residual">Added before the clamp; x's shape.</param>
+    /// <exception cref="ArgumentException">A set is missing, or they do not divide x's first axis.</exception>
+    public Tensor Forward(Tensor x, StatisticsSets sets, bool relu = false, Tensor? residual = null) =>
+        Ops.BatchNorm(x, Weight.Value, Bias.Value, Running(sets), Training, updateRunning: true, _momentum, _eps, relu, residual);
+
+    private RunningStatistics[] Running(StatisticsSets sets)
     {
-        return Ops.BatchNorm(
-            x, Weight.Value, Bias.Value, _means[statistics].Value, _variances[statistics].Value,
-            Training, updateRunning: true, _momentum, _eps, relu, residual, statistics == 0 ? _tracked.Value : null);
+        if (sets.First < 0 || sets.Count < 1 || sets.First + sets.Count > _means.Length)
+            throw new ArgumentException($"{NameOf("running_mean")}: sets {sets.First} to {sets.First + sets.Count - 1} of running statistics were asked for, and there are {_means.Length}");
+        var running = new RunningStatistics[sets.Count];
+        for (var g = 0; g < sets.Count; g++)
+        {
+            var s = sets.First + g;
+            running[g] = new RunningStatistics(_means[s].Value, _variances[s].Value, s == 0 ? _tracked.Value : null);
+        }
+        return running;
     }
 }
+
+/// <summary>Which sets of running statistics an input goes by: as many equal parts of its first axis as sets.</summary>
+/// <param name="First">The first part's.</param>
+/// <param name="Count">How many, one behind the other.</param>
+public readonly record struct StatisticsSets(int First, int Count);

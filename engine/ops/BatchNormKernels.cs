@@ -25,20 +25,20 @@ internal readonly unsafe struct ChannelAffine(float* center, float* scale, float
     public V Value<V>(V d, long c) where V : struct, IVector<V> => V.Fma(d, V.Load(Scale + c), V.Load(Shift + c));
 }
 
-/// <summary>The loops of <see cref="Ops.BatchNorm"/>. Partial sums of a block: two rows of <c>cols</c> floats.</summary>
+/// <summary>The loops of batch norm (BatchNorm.cs). Partial sums of a block: two rows of <c>cols</c> floats.</summary>
 internal static unsafe class BatchNormKernels
 {
     /// <summary>Channels whose blocks are merged by one task.</summary>
     public const int MergeCols = 16;
 
-    /// <summary>Fills 3 × the fold's width floats.</summary>
-    public static ChannelAffine Affine(float* at, ChannelFold fold, Tensor mean, Tensor rstd, Tensor gamma, Tensor beta)
+    /// <summary>Fills 3 × the fold's width floats from vectors of so many channels.</summary>
+    public static ChannelAffine Affine(float* at, ChannelFold fold, int cols, float* mean, float* rstd, float* gamma, float* beta)
     {
-        float* center = at, scale = center + fold.Width, shift = scale + fold.Width, r = rstd.F32, g = gamma.F32;
-        for (var c = 0; c < mean.Count; c++) scale[c] = g[c] * r[c];
-        fold.Repeat(mean.F32, center);
+        float* center = at, scale = center + fold.Width, shift = scale + fold.Width;
+        for (var c = 0; c < cols; c++) scale[c] = gamma[c] * rstd[c];
+        fold.Repeat(mean, center);
         fold.Repeat(scale, scale);
-        fold.Repeat(beta.F32, shift);
+        fold.Repeat(beta, shift);
         return new ChannelAffine(center, scale, shift);
     }
 

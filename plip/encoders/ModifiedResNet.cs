@@ -90,16 +90,23 @@ public sealed class ModifiedResNet : VisualEncoder
     /// <inheritdoc/>
     public override Tensor[] Stages(Tensor images, VisualPass pass = VisualPass.Colour)
     {
-        var statistics = (int)pass;
-        var x = _bn1.Forward(_conv1.Forward(images), relu: true, statistics: statistics);
-        x = _bn2.Forward(_conv2.Forward(x), relu: true, statistics: statistics);
-        x = _bn3.Forward(_conv3.Forward(x), relu: true, statistics: statistics);
-        x = Ops.AvgPool2d(x, 2);
+        var statistics = pass == VisualPass.Both ? new StatisticsSets(0, 2) : new StatisticsSets((int)pass, 1);
+        var x = Part(images, h =>
+        {
+            h = _bn1.Forward(_conv1.Forward(h), statistics, relu: true);
+            h = _bn2.Forward(_conv2.Forward(h), statistics, relu: true);
+            h = _bn3.Forward(_conv3.Forward(h), statistics, relu: true);
+            return Ops.AvgPool2d(h, 2);
+        });
         var stages = new Tensor[4];
         for (var s = 0; s < 4; s++)
         {
-            foreach (var block in _layers[s]) x = block.Forward(x, statistics);
-            stages[s] = x;
+            var blocks = _layers[s];
+            stages[s] = x = Part(x, h =>
+            {
+                foreach (var block in blocks) h = block.Forward(h, statistics);
+                return h;
+            });
         }
         return stages;
     }
@@ -134,19 +141,19 @@ internal sealed class Bottleneck : Module
         _shortcutNorm = Child("downsample.1", new BatchNorm2d(planes * Expansion, sets: 2));
     }
 
-    public Tensor Forward(Tensor x, int statistics)
+    public Tensor Forward(Tensor x, StatisticsSets statistics)
     {
-        var y = _bn1.Forward(_conv1.Forward(x), relu: true, statistics: statistics);
-        y = _bn2.Forward(_conv2.Forward(y), relu: true, statistics: statistics);
+        var y = _bn1.Forward(_conv1.Forward(x), statistics, relu: true);
+        y = _bn2.Forward(_conv2.Forward(y), statistics, relu: true);
         if (_stride > 1) y = Ops.AvgPool2d(y, _stride);
         y = _conv3.Forward(y);
         var identity = x;
         if (_shortcutConv != null)
         {
             if (_stride > 1) identity = Ops.AvgPool2d(identity, _stride);
-            identity = _shortcutNorm!.Forward(_shortcutConv.Forward(identity), statistics: statistics);
+            identity = _shortcutNorm!.Forward(_shortcutConv.Forward(identity), statistics);
         }
-        return _bn3.Forward(y, relu: true, residual: identity, statistics: statistics);
+        return _bn3.Forward(y, statistics, relu: true, residual: identity);
     }
 }
 

@@ -23,16 +23,23 @@ public abstract record VisualConfig
 /// <summary>A picture encoder with four stages of maps, as the colorization task needs them, and a global embedding.</summary>
 public abstract class VisualEncoder : Module
 {
+    /// <summary>Whether stages are run again in the backward in place of keeping what they make.</summary>
+    public bool Recomputes { get; set; }
+
     /// <summary>Channels of the four stages.</summary>
     public abstract IReadOnlyList<int> StageChannels { get; }
 
     /// <summary>The four stage maps F1..F4, (N, H/4, W/4, C1) to (N, H/32, W/32, C4), of pictures (N, H, W, 3).</summary>
-    /// <param name="images">Normalised pictures.</param>
+    /// <param name="images">Normalised pictures; with <see cref="VisualPass.Both"/> (2N, H, W, 3), the colour ones first.</param>
     /// <param name="pass">Whose batch statistics are used: the gray pass must not touch those of the colour pass.</param>
     public abstract Tensor[] Stages(Tensor images, VisualPass pass = VisualPass.Colour);
 
     /// <summary>The global embedding (N, D) from F4.</summary>
     public abstract Tensor Embed(Tensor lastStage);
+
+    /// <summary>A stage or the stem: what it makes on its way is kept, made again in the backward, or, without one, given back at once.</summary>
+    protected Tensor Part(Tensor x, Func<Tensor, Tensor> body) =>
+        !x.Device.Recording ? Discard.AllBut(x.Device, () => body(x)) : Recomputes ? Recompute.Run(x, body) : body(x);
 
     /// <summary>Pictures (N, H, W, 3) to embeddings (N, D), F32, not normalised.</summary>
     public Tensor Forward(Tensor images) => Ops.Cast(Embed(Stages(images)[3]), DType.F32);
@@ -46,4 +53,7 @@ public enum VisualPass
 
     /// <summary>Gray pictures: colorization.</summary>
     Gray = 1,
+
+    /// <summary>Both in one launch of each layer: colour pictures, then as many gray ones. The maps are those of two passes, one behind the other.</summary>
+    Both = 2,
 }

@@ -71,6 +71,28 @@ public class LayerTests
     }
 
     [Fact]
+    public void Both_sets_at_once_are_each_in_turn()
+    {
+        using var d = new CpuDevice(1);
+        var (one, two) = (Input.Normal(new(4, 1, 2, 3), 1), Input.Normal(new(4, 1, 2, 3), 2, shift: 5));
+        float[] Of(Func<BatchNorm2d, float[]> run)
+        {
+            var layer = new BatchNorm2d(3, sets: 2);
+            using var store = ParameterStore.Materialize(d, layer, 1);
+            var y = run(layer);
+            return [.. y, .. layer.NamedBuffers().SelectMany(b => b.Buffer.DType == DType.I64 ? [b.Buffer.Value.ToArray<long>()[0]] : b.Buffer.Value.ToArray())];
+        }
+        var turns = Of(l => [.. Run(d, l, one), .. Run(d, l, two, statistics: 1)]);
+        var both = Of(l =>
+        {
+            using var step = d.BeginStep(recordGradients: false);
+            return l.Forward(Tensor.From(d, (float[])[.. one.Values, .. two.Values], new(8, 1, 2, 3)), new StatisticsSets(0, 2)).ToArray();
+        });
+        Assert.Equal(turns, both);
+        Assert.Throws<ArgumentException>(() => Of(l => l.Forward(Tensor.Zeros(d, new(4, 3)), new StatisticsSets(1, 2)).ToArray()));
+    }
+
+    [Fact]
     public void An_embedding_gives_rows_and_takes_gradients_where_it_was_asked()
     {
         using var d = new CpuDevice(1);

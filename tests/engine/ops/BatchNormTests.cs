@@ -165,6 +165,65 @@ public class BatchNormTests
         Assert.Contains("two rows", e.Message);
     }
 
+    /// <summary>Groups of rows are calls of their own, to the bit: results, all gradients, running statistics, counts.</summary>
+    [Theory, OnEachDevice("6x2x3x5", "4x3x2x24", "4x5x60x16", "2x1x3x130", "2x1x40x33")]
+    public void Groups_are_calls_of_their_own(string device, int[] shape)
+    {
+        var kinds = new[] { DType.F32, DType.BF16 };
+        foreach (var type in kinds)
+            foreach (var (training, relu, add) in new[] { (true, true, true), (true, true, false), (true, false, false), (false, true, true) })
+            {
+                using var d = Devices.Open(device);
+                Assert.Equal(Run(d, true), Run(d, false));
+
+                float[] Run(Device d, bool together)
+                {
+                    using var step = d.BeginStep();
+                    var cols = shape[^1];
+                    // The second group's values are far from the first's, and its statistics too.
+                    var half = new Shape([shape[0] / 2, .. shape[1..]]);
+                    Input[] parts = [Input.Normal(half, 1), Input.Normal(half, 2, 3f, 5f)], added = [Input.Normal(half, 3), Input.Normal(half, 4)];
+                    var (gamma, beta) = (Input.Normal(new(cols), 5).ToTensor(d), Input.Normal(new(cols), 6).ToTensor(d));
+                    var running = new[] { 7u, 8u }.Select(seed => new RunningStatistics(
+                        Input.Normal(new(cols), seed).Fixed.ToTensor(d), Ops.Full(d, new(cols), seed), seed == 7 ? Tensor.From(d, new long[] { 3 }, new Shape()) : null)).ToArray();
+                    Tensor[] xs = together ? [Joined(parts)] : [.. parts.Select(i => Stored(i).ToTensor(d))];
+                    Tensor[] rs = together ? [Joined(added)] : [.. added.Select(i => Stored(i).ToTensor(d))];
+                    var ys = xs.Select((x, g) => Ops.BatchNorm(
+                        x, gamma, beta, together ? running : [running[g]], training, momentum: 0.3f, relu: relu, residual: add ? rs[g] : null).Keep()).ToArray();
+                    Tensor? loss = null;
+                    foreach (var (y, g) in ys.Select((y, g) => (y, g)))
+                    {
+                        Input[] weights = [Input.Normal(half, 9), Input.Normal(half, 10)];
+                        var w = together ? [.. weights[0].Values, .. weights[1].Values] : weights[g].Values;
+                        var sum = Ops.Sum(Ops.Multiply(Ops.Cast(y, DType.F32), Tensor.From(d, w, y.Shape)));
+                        loss = loss == null ? sum : Ops.Add(loss, sum);
+                    }
+                    loss!.Backward();
+                    using var quiet = step.NoGrad();
+                    IEnumerable<Tensor> all = [.. ys, .. xs.Select(x => x.Grad!), .. add ? rs.Select(r => r.Grad!) : []];
+                    return
+                    [
+                        .. all.SelectMany(t => Ops.Cast(t, DType.F32).ToArray()), .. gamma.Grad!.ToArray(), .. beta.Grad!.ToArray(),
+                        .. running.SelectMany(k => (float[])[.. k.Mean.ToArray(), .. k.Variance.ToArray()]), running[0].Batches!.ToArray<long>()[0],
+                    ];
+
+                    Tensor Joined(Input[] two) => Stored(new Input([.. two[0].Values, .. two[1].Values], new(shape))).ToTensor(d);
+                    Input Stored(Input i) => type == DType.BF16 ? i.BF16 : i;
+                }
+            }
+    }
+
+    [Fact]
+    public void Groups_that_do_not_divide_the_pictures_are_refused()
+    {
+        using var d = new CpuDevice(1);
+        var v = Ops.Full(d, new(2), 1f);
+        var kept = new RunningStatistics(v, v);
+        // Six rows are two threes, but a picture would be torn apart.
+        var e = Assert.Throws<ArgumentException>(() => Ops.BatchNorm(Ops.Full(d, new(3, 2, 1, 2), 1f), v, v, [kept, kept], true));
+        Assert.Contains("2 groups do not divide (3, 2, 1, 2)", e.Message, StringComparison.Ordinal);
+    }
+
     private static Input[] Inputs(int[] shape, bool residual)
     {
         Input[] three = [Input.Normal(new(shape), 1), Input.Normal(new(shape[1]), 2), Input.Normal(new(shape[1]), 3)];

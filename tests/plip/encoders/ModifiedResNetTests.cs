@@ -99,4 +99,35 @@ public sealed class ModifiedResNetTests
         Assert.Contains("bn1.running_mean_1", before.Keys);
         Assert.Contains("layer4.0.downsample.1.running_var_1", before.Keys);
     }
+
+    /// <summary>Both passes in one: the maps, the running statistics and the gradients of two passes.</summary>
+    [Fact]
+    public void Both_passes_at_once_are_each_in_turn()
+    {
+        using var device = new CpuDevice(1);
+        var (colour, gray) = (Tests.Values.Normal(2 * 32 * 32 * 3, 3), Tests.Values.Normal(2 * 32 * 32 * 3, 4));
+        Dictionary<string, float[]> Run(bool together)
+        {
+            var net = new ModifiedResNetConfig { Layers = [1, 1, 1, 1], Width = 4, ZeroInitResidual = false }.Build(new ImageConfig { Height = 32, Width = 32 }, 8);
+            using var store = ParameterStore.Materialize(device, net, 1);
+            using var step = device.BeginStep();
+            Tensor[][] passes = together
+                ? [net.Stages(Tensor.From(device, (float[])[.. colour, .. gray], new Shape(4, 32, 32, 3)), VisualPass.Both)]
+                : [net.Stages(Tensor.From(device, colour, new Shape(2, 32, 32, 3))), net.Stages(Tensor.From(device, gray, new Shape(2, 32, 32, 3)), VisualPass.Gray)];
+            var maps = passes.SelectMany(p => p).Select(t => t.Keep()).ToArray();
+            var loss = maps.Select(m => Ops.Sum(Ops.Multiply(m, m))).Aggregate(Ops.Add);
+            loss.Backward();
+            var result = new Dictionary<string, float[]>();
+            for (var s = 0; s < 4; s++) result[$"F{s + 1}"] = [.. passes.SelectMany(p => p[s].ToArray())];
+            foreach (var (name, p) in store.Parameters)
+                if (p.Value.Grad is { } g) result[name] = g.ToArray();
+            foreach (var (name, b) in net.NamedBuffers())
+                result[name] = b.DType == DType.I64 ? [b.Value.ToArray<long>()[0]] : b.Value.ToArray();
+            return result;
+        }
+        var (turns, both) = (Run(false), Run(true));
+        Assert.Equal(turns.Keys.Order(), both.Keys.Order());
+        // Convolutions over more pictures add up their weights' gradients in another order.
+        foreach (var name in turns.Keys) Check.Close(Array.ConvertAll(turns[name], v => (double)v), both[name], 2e-5, name);
+    }
 }
