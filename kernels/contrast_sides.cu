@@ -42,7 +42,7 @@ extern "C" __global__ void __launch_bounds__(128) contrast_sizes(float* size, fl
     }
     if (!copy) return;
     copy += (i64)row * cols;
-    for (int c = lane; c < cols; c += 32) copy[c] = from_float<T>(length > 0 ? to_float(x[c]) * by : 0.f);
+    for (int c = lane; c < cols; c += 32) copy[c] = from_float<T>(length == 0 ? 0.f : to_float(x[c]) * by); // a NaN stays one
 }
 
 // From g, which may stand in dx. inverse: 1/|û|, or null where that is 1. Statistics' first row is row first of n pairs.

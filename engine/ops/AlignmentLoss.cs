@@ -53,7 +53,19 @@ file readonly unsafe struct AlignmentRow(float alpha, float beta, float positive
     public double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>
     {
         dFactor = 0;
-        return Loop.Sum<V, Pair>(new(this, cosines, identities, identities[i]), n);
+        return Overwrite<V>(new(this, cosines, identities, identities[i]), n);
+    }
+
+    /// <remarks>Of two copies of the loop's body: the six of <see cref="Loop.Sum"/> are more than the JIT inlines.</remarks>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static float Overwrite<V>(Pair pair, int n) where V : struct, IVector<V>
+    {
+        V sum = default;
+        var j = 0;
+        for (; j <= n - V.Count; j += V.Count) sum += pair.At<V>(j);
+        Vec1 rest = default;
+        for (; j < n; j++) rest += pair.At<Vec1>(j);
+        return V.Sum(sum) + rest.Value;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -84,10 +96,10 @@ file readonly unsafe struct AlignmentRow(float alpha, float beta, float positive
     }
 
     /// <summary>The loss of a pair; overwrites its cosine with the gradient.</summary>
-    private readonly struct Pair(AlignmentRow row, float* cosines, int* identities, int own) : ITerm
+    private readonly struct Pair(AlignmentRow row, float* cosines, int* identities, int own)
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V At<V>(long j) where V : struct, IVector<V>
+        public V At<V>(int j) where V : struct, IVector<V>
         {
             var same = V.SameBits(V.Load((float*)identities + j), V.Create(BitConverter.Int32BitsToSingle(own)));
             var loss = row.LossAndSlope(V.Load(cosines + j), same, out var gradient);

@@ -104,6 +104,23 @@ public class ContrastStreamTests
         foreach (var c in s_cases) Hold(d, c, [131, 8], DType.BF16, 2e-5, Check.BF16Tolerance, zero: 3);
     }
 
+    /// <summary>A model that has come apart must show in its loss, whatever maxima and lengths make of a NaN.</summary>
+    [Theory, OnEachDevice]
+    public void A_NaN_shows_in_the_loss(string device)
+    {
+        using var d = Devices.Open(device);
+        using var forced = Contrast.Force(ContrastPath.Streamed);
+        foreach (var type in d is CudaDevice ? new[] { DType.F32, DType.BF16, DType.F16 } : [DType.F32, DType.BF16])
+            foreach (var c in s_cases)
+            {
+                using var step = d.BeginStep(recordGradients: false);
+                var (v, t) = (Input.Normal(new(20, 8), 1) with { Type = type }, Input.Normal(new(20, 8), 2) with { Type = type });
+                t.Values[150] = float.NaN;
+                var loss = c.Ours(v.ToTensor(d), t.ToTensor(d), Tensor.From(d, ContrastOracle.Identities(20, Kinds), new(20)));
+                Assert.True(float.IsNaN(loss.Item()), $"{c.Name} {type}: {loss.Item()}");
+            }
+    }
+
     [Theory, OnEachDevice]
     public void One_side_alone_gets_the_gradient_that_it_gets_with_the_other(string device)
     {
