@@ -13,6 +13,7 @@ internal static class CudaCases
         return
         [
             .. Specs(type, sizes).Select(OpWork.Case), .. Alone(type, sizes).Select(OpWork.Case), .. OptimizerCases.All,
+            .. type == DType.BF16 ? ContrastCases.All : [],
             .. ModelSpec.GpuSteps.Select(s => StepCases.Case(s with { Precision = precision })),
             .. type == DType.F32 ? ModelSpec.GpuSteps.SelectMany(EmbeddingCases.Cases) : [],
         ];

@@ -12,13 +12,33 @@ internal static class LossSpecs
             t => Ops.CrossEntropy(t[0], t[1])),
         .. Contrast("cmpm", t => Ops.Cmpm(t[0], t[1], t[2])),
         .. Contrast("info_nce", t => Ops.InfoNce(t[0], t[1], 10f)),
+        .. sizes == Sizes.Gpu ? [.. Streamed(4096, 768), .. Streamed(32768, 768)] : Array.Empty<OpSpec>(),
         .. PictureSpecs.Both(
             "euclidean_loss", [sizes.Pictures, 256, 128, 3],
             [new OpInput(InputKind.Picture, sizes.Pictures, 256, 128, 3), new OpInput(InputKind.Picture, sizes.Pictures, 256, 128, 3) { Grad = false }], 2, 3,
             t => Ops.EuclideanLoss(t[0], t[1])),
     ];
 
-    // One product of all pairs forward, two backward.
+    /// <summary>Batches whose pairs are not stored: one product of all pairs forward, and backward that one again and two more.</summary>
+    internal static OpSpec[] Streamed(int pairs, int width)
+    {
+        var side = new OpInput(InputKind.Plain, pairs, width);
+        OpInput[] inputs = [side, side, new OpInput(InputKind.Index, pairs) { Range = pairs / 2 }];
+        var product = 2.0 * pairs * pairs * width;
+        return
+        [
+            .. Both("cmpm", t => Ops.Cmpm(t[0], t[1], t[2])),
+            .. Both("info_nce", t => Ops.InfoNce(t[0], t[1], 10f)),
+        ];
+
+        OpSpec[] Both(string op, Func<Tensor[], Tensor> ours)
+        {
+            var spec = PictureSpecs.Both(op, [pairs, width], inputs, 2, 4, ours);
+            return [spec[0] with { Flops = product }, spec[1] with { Flops = 3 * product }];
+        }
+    }
+
+    // One product of all pairs forward, two backward. The model's embeddings are F32.
     private static OpSpec[] Contrast(string op, Func<Tensor[], Tensor> ours)
     {
         const int pairs = 128, width = 768;

@@ -2,11 +2,9 @@ using Plip.Engine;
 
 namespace Plip.Tool;
 
-/// <summary>Losses; those over pairs take F32 embeddings.</summary>
+/// <summary>Losses; those over pairs are in <see cref="ContrastCases"/>.</summary>
 internal static class LossCases
 {
-    private static readonly DType[] s_wide = [DType.F32];
-
     public static IEnumerable<KernelCase> All =>
     [
         new("cross_entropy 9x53", i => Ops.CrossEntropy(i.Data(9, 53), i.Integers(5, -100, 52, 0, 7, 7, -100, 31, 2))),
@@ -14,10 +12,6 @@ internal static class LossCases
         new("euclidean_loss norm 3x64x43x3", i => Ops.EuclideanLoss(i.Data(3, 64, 43, 3), i.Data(3, 64, 43, 3))),
         new("euclidean_loss mean 3x5x7x3", i => Ops.EuclideanLoss(i.Data(3, 5, 7, 3), i.Data(3, 5, 7, 3), EuclideanReduction.MeanSquare)),
         new("manhattan_loss 3x64x43x4", i => Ops.ManhattanLoss(i.Data(3, 64, 43, 4), i.Fixed(3, 64, 43, 4))),
-        new("cmpm 37x24", i => Ops.Cmpm(i.Wide(37, 24), i.Wide(37, 24), i.Indices(37, 9))) { Types = s_wide },
-        new("cmpm both 140x9", i => Ops.Cmpm(i.Wide(140, 9), i.Wide(140, 9), i.Indices(140, 30), true, 3f, MatchNormalization.L2Norm)) { Types = s_wide },
-        new("sdm 37x24", i => Ops.Sdm(i.Wide(37, 24), i.Wide(37, 24), i.Indices(37, 9), 10f)) { Types = s_wide },
-        new("info_nce 140x9", i => Ops.InfoNce(i.Wide(140, 9), i.Wide(140, 9), 10f)) { Types = s_wide },
-        new("alignment_loss 37x24", i => Ops.AlignmentLoss(i.Wide(37, 24), i.Wide(37, 24), i.Indices(37, 9))) { Types = s_wide },
+        .. ContrastCases.All,
     ];
 }
