@@ -51,7 +51,10 @@ public class CudaCommandTests
         var result = BenchResult.Load(path);
         Assert.True(result.Machine.Gpu!.Emulated);
         Assert.Equal(
-            ["softmax 64x64 forward bf16", "softmax 64x64 backward bf16", "l2_normalize 64x768 forward bf16", "l2_normalize 64x768 backward bf16"], result.Rows.Select(r => r.Name));
+            [
+                "softmax 64x64 forward bf16", "softmax 64x64 backward bf16", "softmax_rung_1 64x64 forward bf16", "softmax_rung_2 64x64 forward bf16",
+                "l2_normalize 64x768 forward bf16", "l2_normalize 64x768 backward bf16",
+            ], result.Rows.Select(r => r.Name));
         Assert.All(result.Rows, r => Assert.True(r.OursMs > 0 && r.ShareOfFloor > 0, r.Name));
         Assert.Contains("EMULATED", MarkdownTable.Of(result));
         var readme = folder.Write("README.md", "<!-- cuda:begin -->\n<!-- cuda:end -->\n"u8.ToArray());

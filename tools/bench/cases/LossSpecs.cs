@@ -10,6 +10,7 @@ internal static class LossSpecs
         .. PictureSpecs.Both(
             "cross_entropy", [sizes.Masked, 30522], [new OpInput(InputKind.Plain, sizes.Masked, 30522), new OpInput(InputKind.Index, sizes.Masked) { Range = 30522 }], 1, 2,
             t => Ops.CrossEntropy(t[0], t[1])),
+        .. LinearCrossEntropy(sizes.Masked, 768, 30522),
         .. Contrast("cmpm", t => Ops.Cmpm(t[0], t[1], t[2])),
         .. Contrast("info_nce", t => Ops.InfoNce(t[0], t[1], 10f)),
         .. sizes == Sizes.Gpu ? [.. Streamed(4096, 768), .. Streamed(32768, 768)] : Array.Empty<OpSpec>(),
@@ -38,7 +39,19 @@ internal static class LossSpecs
         }
     }
 
-    // One product of all pairs forward, two backward. The model's embeddings are F32.
+    // One product forward, two backward: what ours computes again is not counted as work. The weight's gradient is F32.
+    private static OpSpec[] LinearCrossEntropy(int rows, int width, int words)
+    {
+        OpInput x = new(InputKind.Plain, rows, width), w = new(InputKind.Plain, words, width) { Scale = 0.03f };
+        var product = 2.0 * rows * width * words;
+        var spec = new OpSpec(
+            "fused", "linear_cross_entropy", FormattableString.Invariant($"{rows}x{width} of {words}"),
+            [x, w, new OpInput(InputKind.Plain, words), new OpInput(InputKind.Index, rows) { Range = words }], Pass.Forward, product, x.Bytes + w.Bytes,
+            t => Ops.LinearCrossEntropy(t[0], t[1], t[2], t[3]));
+        return [spec, spec with { Pass = Pass.Backward, Flops = 2 * product, Bytes = 2 * (x.Bytes + w.Bytes) }];
+    }
+
+    // One product of all pairs forward, two backward.
     private static OpSpec[] Contrast(string op, Func<Tensor[], Tensor> ours)
     {
         const int pairs = 128, width = 768;
