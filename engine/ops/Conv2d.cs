@@ -6,7 +6,7 @@ namespace Plip.Engine;
 //   transposed y = the data gradient of that convolution: (N,Hi,Wi,K) → (N,Ho,Wo,C), Ho = (Hi−1)·t − 2p + R + extra
 //   saved      x, w (no copies, no im2col)
 // Cost: 2·N·Ho·Wo·K·R·S·C flops each way; the CPU's loops are engine/devices/cpu/Convolution.cs. On a GPU 1×1 filters at stride 1 are
-// cuBLASLt's products, the rest is kernels/conv2d.cu.
+// cuBLASLt's products; the rest is kernels/conv2d_mma*.cu where pictures are stored in two bytes, and kernels/conv2d.cu.
 public static partial class Ops
 {
     /// <summary>2-D convolution. x (N, H, W, C), weight (R, S, C, K), bias (K) or null; result (N, Ho, Wo, K),
