@@ -33,16 +33,27 @@ public sealed class Tape
     public static Tensor Record(Tensor y, Tensor[] inputs, BackwardFunction backward, Tensor[]? saved = null, [CallerMemberName] string op = "")
     {
         var needed = false;
-        if (y.Device.Recording)
-            foreach (var x in inputs) needed |= x.NeedsGrad;
-        if (!needed)
+        foreach (var x in inputs) needed |= x.NeedsGrad;
+        return Record(y, inputs, needed, backward, saved, op);
+    }
+
+    /// <summary>The same where parameters that are no inputs may need gradients: <see cref="Recompute"/>.</summary>
+    internal static Tensor Record(Tensor y, Tensor[] inputs, bool needed, BackwardFunction backward, Tensor[]? saved, string op)
+    {
+        var step = y.Device.CurrentStep;
+        if (needed && step != null) step.MetGradients = true;
+        if (!needed || !y.Device.Recording)
         {
             if (saved != null)
                 foreach (var s in saved) s.Release();
             return y;
         }
-        y.NeedsGrad = y.IsRecorded = true;
-        var tape = y.Device.CurrentStep!.Tape;
+        var tape = step!.Tape;
+        foreach (var x in inputs)
+            if (x.RecordedBy != null && x.RecordedBy != tape)
+                throw new InvalidOperationException($"{op}: {x} was recorded in another step, whose tape its gradient cannot reach; hand it to Recompute.Run as its input");
+        y.NeedsGrad = true;
+        y.RecordedBy = tape;
         if (tape._walked) throw new InvalidOperationException($"{op}: the step's tape was already walked; begin a new step for the next pass");
         tape._nodes.Add(new Node(op, y, inputs, backward, saved));
         return y;
@@ -59,12 +70,18 @@ public sealed class Tape
         if (!loss.IsRecorded)
             throw new InvalidOperationException($"Backward: nothing that needs a gradient led to {loss}");
         if (_walked) throw new InvalidOperationException("Backward: this step's tape was already walked, and what it saved is gone");
-        _walked = true;
         var step = loss.Device.CurrentStep!;
         loss.Keep();
-        loss.PendingGrad = Ops.Full(loss.Device, loss.Shape, scale);
         using var quiet = step.NoGrad();
         using var phase = Profiler.Phase(loss.Device, "backward");
+        Walk(loss, Ops.Full(loss.Device, loss.Shape, scale));
+    }
+
+    /// <summary>Walks from a tensor of this tape, whose gradient is given, and gives that up.</summary>
+    internal void Walk(Tensor from, Tensor gradient)
+    {
+        _walked = true;
+        from.PendingGrad = gradient;
         for (var i = _nodes.Count - 1; i >= 0; i--)
         {
             var node = _nodes[i];
@@ -117,7 +134,7 @@ public sealed class Tape
             {
                 // A leaf's gradient is added to in place later, so it must not share memory with another's.
                 // A leaf that outlives the step has a gradient that does.
-                x.Grad = (!x.IsStepOwned ? g.Persist() : g.IsSole ? g : Ops.Affine(g, 1f)).Keep();
+                x.Grad = (!x.IsStepOwned ? g.Persist() : (g.IsSole ? g : Ops.Affine(g, 1f)).MoveTo(x.Owner)).Keep();
                 if (!ReferenceEquals(x.Grad, g)) g.Release();
             }
             else

@@ -49,7 +49,8 @@ public abstract class Device : IDisposable
     internal void Run<TKernel>(DType type, TKernel kernel) where TKernel : struct, IKernel
     {
         if (this is CpuDevice cpu) cpu.Launch(type, kernel);
-        else ((CudaDevice)this).Launch(type, kernel);
+        else if (this is CudaDevice gpu) gpu.Launch(type, kernel);
+        else ((PlanDevice)this).Note(kernel);
     }
 
     /// <summary>The same for a page that has no CUDA code yet: it names its kernel <c>cpu:</c>.</summary>
@@ -103,6 +104,9 @@ public abstract class Device : IDisposable
         _liveBytes -= bytes;
     }
 
+    /// <summary>True while <see cref="Recompute"/> runs a body again: what a body does besides its result must be done once only.</summary>
+    public bool IsRecomputing { get; internal set; }
+
     /// <summary>True when ops on this device are being taped.</summary>
-    internal bool Recording => CurrentStep is { RecordsGradients: true };
+    public bool Recording => CurrentStep is { RecordsGradients: true };
 }

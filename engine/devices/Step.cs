@@ -7,20 +7,25 @@ namespace Plip.Engine;
 public sealed class Step : IDisposable
 {
     private readonly Device _device;
-    private readonly Step? _outer;
     private readonly List<Storage?> _owned;
     private bool _ended;
 
     internal Step(Device device, bool recordGradients)
     {
         _device = device;
-        _outer = device.CurrentStep;
+        Outer = device.CurrentStep;
         RecordsGradients = recordGradients;
         device.CurrentStep = this;
         (_owned, var nodes) = device.SpareLists ?? ([], []);
         device.SpareLists = null;
         Tape = new Tape(nodes);
     }
+
+    /// <summary>The step around this one, or null.</summary>
+    internal Step? Outer { get; }
+
+    /// <summary>Set when an op had an input that needs a gradient, recorded or not.</summary>
+    internal bool MetGradients { get; set; }
 
     /// <summary>The ops recorded in this step, in order.</summary>
     public Tape Tape { get; }
@@ -42,7 +47,7 @@ public sealed class Step : IDisposable
         for (var i = _owned.Count - 1; i >= 0; i--) _owned[i]?.Free("its step ended");
         _owned.Clear();
         _device.SpareLists = (_owned, Tape.End());
-        _device.CurrentStep = _outer;
+        _device.CurrentStep = Outer;
     }
 
     internal void Own(Storage storage)

@@ -33,7 +33,7 @@ public sealed partial class ParameterStore : IDisposable
         foreach (var place in trainable) place.Parameter.Attach(place.In(Values), place.In(_grads!), place.CopyIn(_compute));
         foreach (var place in frozen) place.Parameter.Attach(place.In(_frozen), null, place.CopyIn(_frozenCompute));
         foreach (var (_, buffer) in _buffers) buffer.Materialize(device);
-        if (seed is { } s)
+        if (seed is { } s && device is not PlanDevice) // a hundred million numbers that nobody reads
             foreach (var (name, parameter) in Parameters) Initialise(name, parameter, s);
         RefreshCompute();
     }
@@ -61,6 +61,12 @@ public sealed partial class ParameterStore : IDisposable
     /// where none was asked for. Optimisers write it with the values.
     /// </summary>
     public Tensor Compute => _compute ?? Values;
+
+    /// <summary>Bytes of all values, trainable and frozen, in F32.</summary>
+    public long ValueBytes => Values.Bytes + _frozen.Bytes;
+
+    /// <summary>Bytes of their copies for passes; 0 where there are none.</summary>
+    public long CopyBytes => (_compute?.Bytes ?? 0) + (_frozenCompute?.Bytes ?? 0);
 
     /// <summary>The BF16 copy, or null.</summary>
     internal Tensor? ComputeCopy => _compute;

@@ -66,6 +66,7 @@ public static partial class Ops
         }
         if (residual != null) Require.SameShape(x, residual);
         if (residual != null) Require.Type(residual, x.DType);
+        if (x.Device.IsRecomputing) (updateRunning, groups) = (false, Array.ConvertAll(groups, g => g with { Batches = null })); // they were, the first time
         var y = Tensor.Like(x);
         var mean = Tensor.Empty(x.Device, new Shape(count, x.Cols));
         var rstd = Tensor.Like(mean);

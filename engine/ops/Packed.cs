@@ -39,7 +39,7 @@ internal static unsafe class Packed
     {
         Require.Type(cuSeqlens, DType.I32, op);
         Require.That(cuSeqlens.Shape.Rank == 1 && cuSeqlens.Count > 0, $"expected offsets (B+1,), got {cuSeqlens.Shape}", op);
-        var step = cuSeqlens.Device is CudaDevice ? cuSeqlens.Device.CurrentStep : null;
+        var step = cuSeqlens.Device is CpuDevice ? null : cuSeqlens.Device.CurrentStep;
         if (filled || step == null || Known(cuSeqlens, step)?.Rows != rows)
         {
             cuSeqlens.Device.Run(DType.F32, new OffsetsCheck(cuSeqlens, rows, filled, op));

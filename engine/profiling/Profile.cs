@@ -25,8 +25,9 @@ public enum ProfileKind
 /// <param name="Bytes">For a kernel or copy: memory traffic it needs, less what those inside it need.</param>
 /// <param name="Flops">For a kernel: operations it needs, less what those inside it need.</param>
 /// <param name="MemoryInUse">Bytes of the device that were in use when it began.</param>
+/// <param name="MemoryAfter">Bytes in use when it ended.</param>
 public readonly record struct ProfileEvent(
-    ProfileKind Kind, string Name, long Start, long Duration, long Self, long Bytes, double Flops, long MemoryInUse);
+    ProfileKind Kind, string Name, long Start, long Duration, long Self, long Bytes, double Flops, long MemoryInUse, long MemoryAfter);
 
 /// <summary>What a <see cref="Profiler"/> recorded.</summary>
 /// <param name="Device">The device's name.</param>

@@ -94,6 +94,7 @@ public sealed class Profiler : IDisposable
         ref var entry = ref entries[index];
         if (entry.End != 0) return;
         entry.End = now;
+        entry.MemoryAfter = _device.MemoryInUse.Bytes;
         _open = entry.Parent;
         if (!entry.IsMeasured || entry.Parent < 0) return;
         ref var outer = ref entries[entry.Parent];
@@ -106,7 +107,7 @@ public sealed class Profiler : IDisposable
         var (time, measured) = (e.End - e.Start, e.IsMeasured);
         return new ProfileEvent(
             e.Kind, e.Work.Name, e.Start, time, measured ? time - e.InnerTime : 0,
-            measured ? Math.Max(0, e.Work.Bytes - e.InnerBytes) : 0, measured ? Math.Max(0, e.Work.Flops - e.InnerFlops) : 0, e.Memory);
+            measured ? Math.Max(0, e.Work.Bytes - e.InnerBytes) : 0, measured ? Math.Max(0, e.Work.Flops - e.InnerFlops) : 0, e.Memory, e.MemoryAfter);
     }
 
     /// <summary>A span of the profile, ended by disposing it; <c>default</c> marks nothing.</summary>
@@ -126,7 +127,7 @@ public sealed class Profiler : IDisposable
         public ProfileKind Kind;
         public Work Work;
         public int Parent;
-        public long Start, End, Memory, InnerTime, InnerBytes; // Start and End are the clock's marks until the recording ends
+        public long Start, End, Memory, MemoryAfter, InnerTime, InnerBytes; // Start and End are the clock's marks until the recording ends
         public double InnerFlops;
 
         public readonly bool IsMeasured => Kind is ProfileKind.Kernel or ProfileKind.Transfer;

@@ -8,8 +8,10 @@ internal sealed class Storage(Device device, nint pointer, long bytes, Step? own
 {
     public readonly Device Device = device;
     public readonly long Bytes = bytes;
-    public readonly Step? Owner = owner;
     public readonly string MadeBy = madeBy;
+
+    /// <summary>The step that returns it at its end; null: nobody does.</summary>
+    public Step? Owner { get; private set; } = owner;
 
     /// <summary>Where the owning step keeps this storage, so that dropping it costs O(1).</summary>
     public int StepIndex;
@@ -28,6 +30,15 @@ internal sealed class Storage(Device device, nint pointer, long bytes, Step? own
         "Read it earlier, keep it with Keep() before Backward, or copy it out of the step with Persist().");
 
     public void AddRef() => Refs++;
+
+    /// <summary>From the step that owns it to one around that.</summary>
+    public void MoveTo(Step? step)
+    {
+        if (Owner == null || Owner == step) return;
+        Owner.Forget(this);
+        Owner = step;
+        Owner?.Own(this);
+    }
 
     public void Release(string by)
     {

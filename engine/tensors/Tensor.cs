@@ -46,8 +46,11 @@ public sealed partial class Tensor
     /// <summary>The gradient of a leaf after <see cref="Backward"/>; null before, and for tensors the tape made.</summary>
     public Tensor? Grad { get; internal set; }
 
-    /// <summary>Set by the tape on what it recorded; a leaf has none.</summary>
-    internal bool IsRecorded { get; set; }
+    /// <summary>The tape that recorded it; a leaf has none.</summary>
+    internal Tape? RecordedBy { get; set; }
+
+    /// <summary>Whether an op recorded it, so that it is no leaf.</summary>
+    internal bool IsRecorded => RecordedBy != null;
 
     /// <summary>Set by <see cref="Keep"/>.</summary>
     internal bool IsKept { get; private set; }
@@ -195,8 +198,18 @@ public sealed partial class Tensor
         return new Tensor(_storage, OffsetBytes + offsetBytes, shape, DType);
     }
 
+    /// <summary>The step that returns its memory, or null.</summary>
+    internal Step? Owner => _storage.Owner;
+
+    /// <summary>Leaves its memory to a step around the one that owns it; memory that no step owns stays so.</summary>
+    internal Tensor MoveTo(Step? step)
+    {
+        _storage.MoveTo(step);
+        return this;
+    }
+
     /// <summary>True when the memory belongs to a step and goes back when that ends.</summary>
-    internal bool IsStepOwned => _storage.Owner != null;
+    internal bool IsStepOwned => Owner != null;
 
     /// <summary>True when no other handle shares the memory, so it may be changed in place.</summary>
     internal bool IsSole => _storage.Refs == 1;

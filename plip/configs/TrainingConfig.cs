@@ -25,6 +25,19 @@ public enum Precision
     BF16,
 }
 
+/// <summary>Which activations are made again in the backward in place of being kept: less memory, up to a third more work, the same bits.</summary>
+public enum Recomputation
+{
+    /// <summary>None: everything is kept.</summary>
+    None,
+
+    /// <summary>The picture encoder's, stage by stage.</summary>
+    Visual,
+
+    /// <summary>The text encoder's too, block by block.</summary>
+    All,
+}
+
 /// <summary>How the learning rate moves after warm-up.</summary>
 public enum ScheduleKind
 {
@@ -64,6 +77,9 @@ public sealed record TrainingConfig
 
     /// <summary>Storage of activations and of matrices in a pass.</summary>
     public Precision Precision { get; set; } = Precision.F32;
+
+    /// <summary>Activations that are made again in the backward rather than kept.</summary>
+    public Recomputation Recompute { get; set; } = Recomputation.None;
 
     /// <summary>Base learning rate.</summary>
     public float LearningRate { get; set; } = 0.002f;

@@ -17,12 +17,15 @@ internal static class SyntheticBatch
     /// <param name="maxTokens">Most tokens of a caption; shorter captions than usual where it is small.</param>
     /// <param name="vocabulary">Ids lie in [0, vocabulary).</param>
     /// <param name="seed">Of everything in it.</param>
-    public static Batch Make(int size, int imageSize, int maxTokens, int vocabulary, ulong seed)
+    /// <param name="tokens">Tokens of every caption; 0 for lengths that differ.</param>
+    /// <param name="pictures">False leaves the pictures black, for those who look at shapes alone.</param>
+    public static Batch Make(int size, int imageSize, int maxTokens, int vocabulary, ulong seed, int tokens = 0, bool pictures = true)
     {
         var batch = new Batch(size, imageSize, maxTokens, _ => { });
         var (noise, words, masks, lengths) = (new Philox(seed, 0), new Philox(seed, 1), new Philox(seed, 2), new Philox(seed, 3));
-        for (var i = 0; i < batch.Images.Length; i++) batch.Images[i] = noise.Normal((ulong)i);
+        for (var i = 0; pictures && i < batch.Images.Length; i++) batch.Images[i] = noise.Normal((ulong)i);
         int low = Math.Min(Shortest, maxTokens), high = Math.Min(Longest, maxTokens), token = 0;
+        if (tokens > 0) low = high = tokens;
         for (var i = 0; i < size; i++)
         {
             batch.Identities[i] = i / 2;

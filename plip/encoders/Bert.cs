@@ -119,16 +119,41 @@ public sealed class Bert : Module
         if (config.Pooling == TextPooling.Pooler) _pooler = Child("pooler.dense", new Linear(config.Width, config.Width, init: BertLayer.Start));
     }
 
+    /// <summary>Whether blocks are run again in the backward in place of keeping what they make.</summary>
+    public bool Recomputes { get; set; }
+
     /// <summary>Hidden states (T, C) of the packed tokens.</summary>
     public Tensor Forward(PackedText text, DropoutStream dropout)
+    {
+        // Of frozen blocks nothing is kept but the last one's result; in evaluation, of all.
+        var device = text.Ids.Device;
+        var frozen = device.Recording ? _config.FrozenLayers : _layers.Count;
+        var x = frozen > 0 ? Discard.AllBut(device, () => Embed(text, dropout)) : Embed(text, dropout);
+        foreach (var layer in _layers.Take(frozen))
+        {
+            var before = x;
+            x = Discard.AllBut(device, () => layer.Forward(before, text.Offsets, dropout));
+            before.Release();
+        }
+        foreach (var layer in _layers.Skip(frozen))
+        {
+            var first = dropout.Position;
+            x = !Recomputes ? layer.Forward(x, text.Offsets, dropout) : Recompute.Run(x, h =>
+            {
+                dropout.Position = first; // the second time as the first
+                return layer.Forward(h, text.Offsets, dropout);
+            });
+        }
+        return x;
+    }
+
+    private Tensor Embed(PackedText text, DropoutStream dropout)
     {
         // Token type 0 everywhere: its row is a vector added to all tokens.
         var type = Ops.Reshape(Ops.Slice(_types.Weight.Compute, 0, 0, 1), _config.Width);
         var x = Ops.Add(_words.Forward(text.Ids), _positions.Forward(text.Positions));
         x = Ops.Add(x, Ops.BroadcastRows(type, x.Shape));
-        x = dropout.Apply(_norm.Forward(x), Training ? _config.Dropout : 0);
-        foreach (var layer in _layers) x = layer.Forward(x, text.Offsets, dropout);
-        return x;
+        return dropout.Apply(_norm.Forward(x), Training ? _config.Dropout : 0);
     }
 
     /// <summary>Global embeddings (B, C), F32, from hidden states.</summary>
@@ -207,6 +232,13 @@ public sealed class DropoutStream
     // Streams above this are dropout's; the loader's and the initialisers' lie below (Philox streams never collide).
     private const uint First = 0xD0000000;
     private uint _next;
+
+    /// <summary>How many streams were handed out: setting it back hands the same ones out again.</summary>
+    public uint Position
+    {
+        get => _next;
+        set => _next = value;
+    }
 
     /// <summary>x with elements dropped at probability p and the rest scaled by 1/(1−p); x itself at p = 0.</summary>
     public Tensor Apply(Tensor x, float p) => p <= 0 ? x : Ops.Dropout(x, p, new Philox(_seed, First + _next++, _step), _stepNow);

@@ -91,15 +91,22 @@ public sealed class ModifiedResNet : VisualEncoder
     public override Tensor[] Stages(Tensor images, VisualPass pass = VisualPass.Colour)
     {
         var statistics = pass == VisualPass.Both ? new StatisticsSets(0, 2) : new StatisticsSets((int)pass, 1);
-        var x = _bn1.Forward(_conv1.Forward(images), statistics, relu: true);
-        x = _bn2.Forward(_conv2.Forward(x), statistics, relu: true);
-        x = _bn3.Forward(_conv3.Forward(x), statistics, relu: true);
-        x = Ops.AvgPool2d(x, 2);
+        var x = Part(images, h =>
+        {
+            h = _bn1.Forward(_conv1.Forward(h), statistics, relu: true);
+            h = _bn2.Forward(_conv2.Forward(h), statistics, relu: true);
+            h = _bn3.Forward(_conv3.Forward(h), statistics, relu: true);
+            return Ops.AvgPool2d(h, 2);
+        });
         var stages = new Tensor[4];
         for (var s = 0; s < 4; s++)
         {
-            foreach (var block in _layers[s]) x = block.Forward(x, statistics);
-            stages[s] = x;
+            var blocks = _layers[s];
+            stages[s] = x = Part(x, h =>
+            {
+                foreach (var block in blocks) h = block.Forward(h, statistics);
+                return h;
+            });
         }
         return stages;
     }

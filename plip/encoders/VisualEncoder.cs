@@ -23,6 +23,9 @@ public abstract record VisualConfig
 /// <summary>A picture encoder with four stages of maps, as the colorization task needs them, and a global embedding.</summary>
 public abstract class VisualEncoder : Module
 {
+    /// <summary>Whether stages are run again in the backward in place of keeping what they make.</summary>
+    public bool Recomputes { get; set; }
+
     /// <summary>Channels of the four stages.</summary>
     public abstract IReadOnlyList<int> StageChannels { get; }
 
@@ -33,6 +36,10 @@ public abstract class VisualEncoder : Module
 
     /// <summary>The global embedding (N, D) from F4.</summary>
     public abstract Tensor Embed(Tensor lastStage);
+
+    /// <summary>A stage or the stem: what it makes on its way is kept, made again in the backward, or, without one, given back at once.</summary>
+    protected Tensor Part(Tensor x, Func<Tensor, Tensor> body) =>
+        !x.Device.Recording ? Discard.AllBut(x.Device, () => body(x)) : Recomputes ? Recompute.Run(x, body) : body(x);
 
     /// <summary>Pictures (N, H, W, 3) to embeddings (N, D), F32, not normalised.</summary>
     public Tensor Forward(Tensor images) => Ops.Cast(Embed(Stages(images)[3]), DType.F32);

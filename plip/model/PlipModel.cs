@@ -18,9 +18,11 @@ public sealed class PlipModel : Module
         Config = config;
         Visual = Child("visual", config.Visual.Build(config.Image, config.Text.Width));
         Textual = Child("textual", new Bert(config.Text));
+        Visual.Recomputes = config.Training.Recompute != Recomputation.None;
+        Textual.Recomputes = config.Training.Recompute == Recomputation.All;
         var tasks = new List<PretextTask>();
         if (config.Tasks.Ivlc.Enabled) tasks.Add(new IvlcTask(config.Tasks.Ivlc));
-        if (config.Tasks.Tic.Enabled) tasks.Add(Child("tic", new TicTask(config.Tasks.Tic, config.Image, Visual.StageChannels, config.Text.Width)));
+        if (config.Tasks.Tic.Enabled) tasks.Add(Child("tic", new TicTask(config.Tasks.Tic, Visual.StageChannels, config.Text.Width)));
         if (config.Tasks.Iap.Enabled) tasks.Add(Child("iap", new IapTask(config.Tasks.Iap, config.Text)));
         Tasks = tasks;
     }

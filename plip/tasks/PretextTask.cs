@@ -19,11 +19,13 @@ public abstract class PretextTask : Module
 
 /// <summary>
 /// A batch on the device, with the features that tasks share computed once, when first asked for: the colour pass
-/// serves contrast and attribute prediction, the full caption's pass contrast and colorization.
+/// serves contrast and attribute prediction, the full caption's pass contrast and colorization. Where gray pictures are wanted too, both
+/// kinds go through the encoder as one batch, each with statistics of its own: half as many launches, and fuller ones in the small stages.
 /// </summary>
 public sealed class TaskBatch(PlipModel model, Tensor images, Tensor identities, PackedText captions, MaskedCaptions? masked, DropoutStream dropout)
 {
     private Tensor? _imageEmbedding, _captionEmbedding;
+    private Tensor[]? _stages, _grayStages;
 
     /// <summary>The model.</summary>
     public PlipModel Model { get; } = model;
@@ -44,10 +46,38 @@ public sealed class TaskBatch(PlipModel model, Tensor images, Tensor identities,
     public DropoutStream Dropout { get; } = dropout;
 
     /// <summary>V_global (N, D) of the colour pictures.</summary>
-    public Tensor ImageEmbedding => _imageEmbedding ??= Model.Visual.Forward(Images);
+    public Tensor ImageEmbedding => _imageEmbedding ??= InPhase("pictures", () =>
+    {
+        if (!WantsBoth) return Model.Visual.Forward(Images);
+        var last = (_stages ??= BothStages())[^1];
+        return Ops.Cast(Model.Visual.Embed(Ops.Slice(last, 0, 0, last.Shape[0] / 2)), DType.F32);
+    });
+
+    /// <summary>The four stage maps of the gray pictures.</summary>
+    public Tensor[] GrayStages => _grayStages ??= InPhase("pictures", () => WantsBoth
+        ? Array.ConvertAll(_stages ??= BothStages(), s => Ops.Slice(s, 0, s.Shape[0] / 2, s.Shape[0] / 2))
+        : Model.Visual.Stages(Gray(), VisualPass.Gray));
 
     /// <summary>T_global (N, D) of the full captions.</summary>
-    public Tensor CaptionEmbedding => _captionEmbedding ??= Model.Textual.Pool(Model.Textual.Forward(Captions, Dropout), Captions);
+    public Tensor CaptionEmbedding => _captionEmbedding ??= InPhase("captions", () => Model.Textual.Pool(Model.Textual.Forward(Captions, Dropout), Captions));
+
+    private bool WantsBoth => Model.Task<TicTask>() != null && Model.Tasks.Count > 1;
+
+    private Tensor Gray() => Ops.ToGray(Images, Model.Config.Image.Mean, Model.Config.Image.Std);
+
+    private Tensor[] BothStages()
+    {
+        var gray = Gray();
+        var both = Ops.Concat([Images, gray], 0);
+        gray.Release();
+        return Model.Visual.Stages(both, VisualPass.Both);
+    }
+
+    private T InPhase<T>(string name, Func<T> work)
+    {
+        using var phase = Profiler.Phase(Images.Device, name);
+        return work();
+    }
 }
 
 /// <summary>Captions with attribute phrases replaced by [MASK].</summary>

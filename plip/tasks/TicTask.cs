@@ -12,15 +12,14 @@ namespace Plip.Tasks;
 public sealed class TicTask : PretextTask
 {
     private readonly TicConfig _config;
-    private readonly ImageConfig _image;
     private readonly ModuleList<Conv2d> _lateral;
     private readonly MultiModalSe _se1, _se2;
     private readonly ConvTranspose2d _up1, _up2;
 
     /// <summary>A decoder over stages of these channels, guided by text embeddings of this width.</summary>
-    public TicTask(TicConfig config, ImageConfig image, IReadOnlyList<int> stageChannels, int embedding)
+    public TicTask(TicConfig config, IReadOnlyList<int> stageChannels, int embedding)
     {
-        (_config, _image) = (config, image);
+        _config = config;
         var quarter = config.Channels / 4;
         _lateral = Child("lateral", new ModuleList<Conv2d>(stageChannels.Select(c => new Conv2d(c, quarter, 1))));
         _se1 = Child("se1", new MultiModalSe(config.Channels, embedding));
@@ -38,7 +37,7 @@ public sealed class TicTask : PretextTask
     /// <inheritdoc/>
     public override Tensor Loss(TaskBatch batch)
     {
-        var painted = Colorize(batch.Model.Visual, Ops.ToGray(batch.Images, _image.Mean, _image.Std), batch.CaptionEmbedding);
+        var painted = Paint(batch.GrayStages, batch.CaptionEmbedding);
         return (_config.Distance, _config.Reduction) switch
         {
             (TicDistance.Euclidean, TicReduction.PerImageNorm) => Ops.EuclideanLoss(painted, batch.Images, EuclideanReduction.PerImageNorm),
@@ -51,9 +50,10 @@ public sealed class TicTask : PretextTask
     }
 
     /// <summary>Gray pictures (N, H, W, 3, all channels alike, normalised) in the colours that captions (N, D) name; the same shape, F32.</summary>
-    public Tensor Colorize(VisualEncoder visual, Tensor gray, Tensor captions)
+    public Tensor Colorize(VisualEncoder visual, Tensor gray, Tensor captions) => Paint(visual.Stages(gray, VisualPass.Gray), captions);
+
+    private Tensor Paint(Tensor[] stages, Tensor captions)
     {
-        var stages = visual.Stages(gray, VisualPass.Gray);
         var maps = new Tensor[stages.Length];
         for (var s = 0; s < stages.Length; s++)
         {

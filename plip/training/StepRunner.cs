@@ -35,7 +35,7 @@ internal sealed class StepRunner(PlipModel model, Device device, bool graphs = f
     /// <exception cref="ArgumentException">An id, a label or an offset that the model cannot use; nothing was read out of bounds.</exception>
     public StepLosses Run(Batch batch, float scale)
     {
-        if (device is CudaDevice) return RunShaped(batch, scale);
+        if (device is CudaDevice or PlanDevice { ForGpu: true }) return RunShaped(batch, scale);
         using var step = device.BeginStep();
         var losses = Pass(Upload(batch), step, scale, out var tasks);
         return StepLosses.Read(losses, tasks);
@@ -78,6 +78,7 @@ internal sealed class StepRunner(PlipModel model, Device device, bool graphs = f
         {
             foreach (var task in model.Tasks)
             {
+                using var phase = Profiler.Phase(device, task.Name);
                 if (task.Loss(batch) is not { } loss) continue;
                 names.Add(task.Name);
                 losses.Add(loss.Keep());

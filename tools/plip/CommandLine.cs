@@ -23,6 +23,7 @@ internal static class CommandLine
         ColorizeCommand.Create(),
         new Command("data", "Make and check data.") { DataMakeCommand.Create(), DataCheckCommand.Create() },
         ProfileCommand.Create(),
+        MemoryCommand.Create(),
         KernelsCommand.Create(),
         DoctorCommand.Create(),
     };

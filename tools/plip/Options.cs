@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Plip.Configs;
 using Plip.Engine;
 
 namespace Plip.Tool;
@@ -12,6 +13,20 @@ internal static class Options
     public static Option<string> Data() => new("--data") { Description = "A data set's folder: SYNTH-PEDES, CUHK-PEDES, ICFG-PEDES or RSTPReid layout.", Required = true };
 
     public static Option<string?> SplitFile() => new("--split-file") { Description = "External split: JSON {\"train\": [ids], \"val\": [ids], \"test\": [ids]}." };
+
+    public static Option<string> Config() => new("--config") { Description = $"A configuration by name ({string.Join(", ", ConfigFile.BuiltIn)}) or a JSON file.", DefaultValueFactory = _ => "plip-tiny" };
+
+    public static Option<int?> Batch() => new("--batch") { Description = "Pairs in the batch, in place of the configuration's; plip-rn50 on a CPU wants 8." };
+
+    public static Option<Precision?> Precision() => new("--precision") { Description = "F32, or BF16 for activations and matrices, in place of the configuration's." };
+
+    /// <summary>A configuration with what the command line says of its step.</summary>
+    public static PlipConfig Load(string config, int? batch, Precision? precision)
+    {
+        var chosen = ConfigFile.Load(config);
+        if (batch is { } pairs) chosen = chosen with { Training = chosen.Training with { BatchSize = Range(pairs, 2, 65536, "--batch") } };
+        return precision is { } stored ? chosen with { Training = chosen.Training with { Precision = stored } } : chosen;
+    }
 
     public static Option<int> Threads()
     {

@@ -12,10 +12,8 @@ internal static class ProfileCommand
 {
     public static Command Create()
     {
-        var config = new Option<string>("--config") { Description = $"A configuration by name ({string.Join(", ", ConfigFile.BuiltIn)}) or a JSON file.", DefaultValueFactory = _ => "plip-tiny" };
-        var batch = new Option<int?>("--batch") { Description = "Pairs in the batch, in place of the configuration's; plip-rn50 on a CPU wants 8." };
+        var (config, batch, precision) = (Options.Config(), Options.Batch(), Options.Precision());
         var steps = new Option<int>("--steps") { Description = "Steps to measure; the one whose time is the median is shown.", DefaultValueFactory = _ => 5 };
-        var precision = new Option<Precision?>("--precision") { Description = "F32, or BF16 for activations and matrices, in place of the configuration's." };
         var trace = new Option<string?>("--trace") { Description = "Write the step as a Chrome trace, for ui.perfetto.dev or chrome://tracing." };
         var json = new Option<string?>("--json") { Description = "Write the figures to this file." };
         var (deviceName, threads) = (Options.Device(), Options.Threads());
@@ -23,9 +21,7 @@ internal static class ProfileCommand
         command.SetAction(p =>
         {
             var count = Options.Range(p.GetValue(steps), 1, 1000, "--steps");
-            var chosen = ConfigFile.Load(p.GetValue(config)!);
-            if (p.GetValue(batch) is { } pairs) chosen = chosen with { Training = chosen.Training with { BatchSize = Options.Range(pairs, 2, 65536, "--batch") } };
-            if (p.GetValue(precision) is { } stored) chosen = chosen with { Training = chosen.Training with { Precision = stored } };
+            var chosen = Options.Load(p.GetValue(config)!, p.GetValue(batch), p.GetValue(precision));
             // Opened first: a folder that is not there is said before the minutes are spent.
             using var traceFile = Create(p.GetValue(trace));
             using var jsonFile = Create(p.GetValue(json));

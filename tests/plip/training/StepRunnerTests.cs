@@ -35,6 +35,31 @@ public sealed class StepRunnerTests
         return batch;
     }
 
+    /// <summary>Everything that is random is drawn again alike, and running statistics are updated once: the same bits, whatever is kept.</summary>
+    [Theory]
+    [InlineData("cpu", Recomputation.Visual)]
+    [InlineData("cpu", Recomputation.All)]
+    [InlineData("cuda", Recomputation.All)]
+    public void Recomputation_changes_no_bit(string name, Recomputation recompute)
+    {
+        using var device = Devices.Open(name);
+        var config = Config();
+        var batch = Batch(config, 5);
+        (StepLosses, string, float[]) Trained(Recomputation which)
+        {
+            using var store = InTraining(device, config with { Training = config.Training with { Recompute = which } }, out var model);
+            using var runner = new StepRunner(model, device);
+            StepLosses? losses = null;
+            for (var i = 0; i < 2; i++) losses = runner.Run(batch, 1); // the second sees what the first left in the running statistics
+            return (losses!, TinyPlip.Bits(store.StateDict()), store.Grads.ToArray());
+        }
+        var (kept, keptState, keptGradients) = Trained(Recomputation.None);
+        var (again, againState, againGradients) = Trained(recompute);
+        Assert.Equal(kept.Total, again.Total);
+        Assert.Equal(keptState, againState);
+        Assert.Equal(keptGradients, againGradients);
+    }
+
     /// <summary>
     /// The losses and gradients of a batch that was filled up against those of the batch as it is, on the same device: what fills up has gradients of
     /// zero, so only the order of sums over tokens moves, by some roundings of 6e-8 relative to the largest gradient of a parameter.

@@ -14,7 +14,7 @@ public sealed class KernelCheckProcessTests
     [InlineData("", "")]
     [InlineData("if (i < count) sum += to_float(x[i])=>if (i <= count) sum += to_float(x[i])", "global memory: read out of bounds: kernel sum_blocks, reduce.cu:")]
     [InlineData("if (threadIdx.x == 0) partial[blockIdx.x] = sum;=>", "global memory: read of uninitialised bytes: kernel sum_all, reduce.cu:")]
-    [InlineData("*y = (float)(part[0] * scale)=>*y = (float)(part[0] * scale * 1.01)", "wrong: its result differs")]
+    [InlineData("*y = (float)(sum * scale)=>*y = (float)(sum * scale * 1.01)", "wrong: its result differs")]
     public void A_kernel_that_leaves_its_tensors_is_reported(string change, string report)
     {
         Assert.SkipUnless(CudaTest.IsEmulator, "the kernels run on a GPU here, and check mode is the emulator's");
