@@ -12,33 +12,42 @@ public static partial class Ops
     /// <summary>2-D convolution. x (N, H, W, C), weight (R, S, C, K), bias (K) or null; result (N, Ho, Wo, K),
     /// Ho = ⌊(H + 2·padding − R)/stride⌋ + 1. Pictures and filters both F32 or both BF16; the bias and gradients of filters are F32.</summary>
     /// <exception cref="ArgumentException">Channels do not fit, or the filter is larger than the padded picture.</exception>
-    public static Tensor Conv2d(Tensor x, Tensor weight, Tensor? bias = null, int stride = 1, int padding = 0)
+    public static Tensor Conv2d(Tensor x, Tensor weight, Tensor? bias = null, int stride = 1, int padding = 0) =>
+        Convolve(x, weight, bias, Geometry(x, weight, bias, stride, padding, nameof(Conv2d)), null);
+
+    /// <summary>Shapes of a convolution, once they are found to fit.</summary>
+    internal static ConvShape Geometry(Tensor x, Tensor weight, Tensor? bias, int stride, int padding, string op)
     {
-        Require.Rank(x, 4, "pictures (N, H, W, C)");
-        Require.Rank(weight, 4, "filters (R, S, C, K)");
-        Require.That(weight.Shape[2] == x.Cols, $"pictures {x.Shape} have {x.Cols} channels, filters {weight.Shape} take {weight.Shape[2]}");
+        Require.Rank(x, 4, "pictures (N, H, W, C)", op);
+        Require.Rank(weight, 4, "filters (R, S, C, K)", op);
+        Require.That(weight.Shape[2] == x.Cols, $"pictures {x.Shape} have {x.Cols} channels, filters {weight.Shape} take {weight.Shape[2]}", op);
         var (r, q, k) = (weight.Shape[0], weight.Shape[1], weight.Shape[3]);
         var (ho, wo) = (x.Shape[1] + 2 * padding - r, x.Shape[2] + 2 * padding - q);
-        Require.That(stride >= 1 && padding >= 0 && ho >= 0 && wo >= 0, $"filters {weight.Shape} with padding {padding} do not fit pictures {x.Shape}");
-        var s = new ConvShape(x.Shape[0], x.Shape[1], x.Shape[2], x.Cols, r, q, k, stride, padding, ho / stride + 1, wo / stride + 1);
-        Require.That(bias == null || bias.Count == k, $"expected a bias of {k}, got {bias?.Shape}");
-        var y = Tensor.Empty(x.Device, new Shape(s.N, s.Ho, s.Wo, k), x.DType);
-        y.Device.Run(x.DType, new ConvForward(y, x, weight, bias, s, "conv2d"));
+        Require.That(stride >= 1 && padding >= 0 && ho >= 0 && wo >= 0, $"filters {weight.Shape} with padding {padding} do not fit pictures {x.Shape}", op);
+        Require.That(bias == null || bias.Count == k, $"expected a bias of {k}, got {bias?.Shape}", op);
+        return new ConvShape(x.Shape[0], x.Shape[1], x.Shape[2], x.Cols, r, q, k, stride, padding, ho / stride + 1, wo / stride + 1);
+    }
+
+    /// <summary>The convolution; where <paramref name="moments"/> are given, which a GPU alone does, they are filled.</summary>
+    private static Tensor Convolve(Tensor x, Tensor weight, Tensor? bias, ConvShape s, BlockMoments? moments)
+    {
+        var y = Tensor.Empty(x.Device, new Shape(s.N, s.Ho, s.Wo, s.K), x.DType, nameof(Conv2d));
+        y.Device.Run(x.DType, new ConvForward(y, x, weight, bias, s, "conv2d", moments));
         return Tape.Record(y, bias == null ? [x, weight] : [x, weight, bias], dy =>
         {
             Tensor? dx = null, dw = null;
             if (x.NeedsGrad)
             {
-                dx = Tensor.Like(x);
+                dx = Tensor.Like(x, nameof(Conv2d));
                 x.Device.Run(x.DType, new ConvDataGradient(dx, dy, weight, null, s, "conv2d_data_gradient"));
             }
             if (weight.NeedsGrad)
             {
-                dw = Tensor.Empty(weight.Device, weight.Shape); // F32, however the weights are stored
+                dw = Tensor.Empty(weight.Device, weight.Shape, DType.F32, nameof(Conv2d)); // F32, however the weights are stored
                 x.Device.Run(x.DType, new ConvWeightGradient(dw, x, dy, s, "conv2d_weight_gradient"));
             }
             return bias == null ? [dx, dw] : [dx, dw, bias.NeedsGrad ? SumRows(dy) : null];
-        });
+        }, null, nameof(Conv2d));
     }
 
     /// <summary>Transposed 2-D convolution. x (N, Hi, Wi, K), weight (R, S, C, K), bias (C) or null; result (N, Ho, Wo, C),
@@ -76,13 +85,14 @@ public static partial class Ops
     }
 }
 
-file readonly unsafe struct ConvForward(Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, string name) : IKernel
+file readonly unsafe struct ConvForward(Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, string name, BlockMoments? moments = null) : IKernel
 {
-    public Work Work => new(name, y.Bytes + x.Bytes + w.Bytes, s.Flops);
+    public Work Work => new(name, y.Bytes + x.Bytes + w.Bytes + (moments?.Partial.Bytes ?? 0), s.Flops);
 
     public void Run(CudaDevice gpu, DType type)
     {
-        if (s.IsPointwise) CudaConvolution.Product(gpu, type, y, x, w, false, bias, s.Pixels, s.K, s.C);
+        if (moments is { } wanted) MmaConvolution.Moments(gpu, type, y, wanted, x, w, s);
+        else if (s.IsPointwise) CudaConvolution.Product(gpu, type, y, x, w, false, bias, s.Pixels, s.K, s.C);
         else CudaConvolution.Forward(gpu, type, y, x, w, bias, s);
     }
 

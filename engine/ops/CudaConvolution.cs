@@ -19,7 +19,7 @@ internal static class CudaConvolution
 
     public static void Forward(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s)
     {
-        if (MmaConvolution.TakesForward(type, y, x, w, s))
+        if (MmaConvolution.TakesForward(type, x, w, s))
         {
             MmaConvolution.Forward(gpu, type, y, x, w, bias, s);
             return;
@@ -33,7 +33,7 @@ internal static class CudaConvolution
 
     public static void DataGradient(CudaDevice gpu, DType type, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s)
     {
-        if (MmaConvolution.TakesData(type, dx, dy, w, s))
+        if (MmaConvolution.TakesData(type, dy, w, s))
         {
             MmaConvolution.DataGradient(gpu, type, dx, dy, w, bias, s);
             return;

@@ -25,6 +25,24 @@ internal static class ConvCases
         new("conv2d 1x3x30x8 2x1x16392", i => Ops.Conv2d(i.Fixed(1, 3, 30, 8), i.Fixed(2, 1, 8, 16392), null, 1, 1)) { Types = Halves },
         new("conv2d 5x6x5x136 2x2x8", i => Ops.Conv2d(i.Data(5, 6, 5, 136), i.Data(2, 2, 136, 8), null)) { Types = Halves },
         new("conv_transpose2d 2x4x3x40 3x3x24", i => Ops.ConvTranspose2d(i.Data(2, 4, 3, 40), i.Data(3, 3, 24, 40), i.Vector(24), 2, 1, 1)) { Types = Halves },
+        new("conv_transpose2d 1x4x32x8 2x1x16392", i => Ops.ConvTranspose2d(i.Fixed(1, 4, 32, 8), i.Fixed(2, 1, 16392, 8), null)) { Types = Halves },
+        new("conv2d 2x21x17x16 3x3x24", i => Ops.Conv2d(i.Data(2, 21, 17, 16), i.Data(3, 3, 16, 24), null, 1, 1)) { Types = Halves },
         new("conv_transpose2d 3x5x4x32 3x3x3", i => Ops.ConvTranspose2d(i.Data(3, 5, 4, 32), i.Data(3, 3, 3, 32), i.Vector(3), 2, 1, 1)) { Types = Halves },
+        // With batch norm's moments: two groups that tiles do not divide, a stem, 1×1 filters that would be cuBLASLt's.
+        Normalized("conv2d_batch_norm 4x9x7x24 3x3x40 2 groups", [4, 9, 7, 24], [3, 3, 24, 40], 1, 1),
+        Normalized("conv2d_batch_norm 2x19x15x3 3x3x32 stride 2", [2, 19, 15, 3], [3, 3, 3, 32], 2, 1),
+        Normalized("conv2d_batch_norm 2x12x14x16 1x1x72", [2, 12, 14, 16], [1, 1, 16, 72], 1, 0),
+        .. Conv2dLadder.Rungs.Select(r => new KernelCase(r.Name + " 2x9x7x5 3x3x18 stride 2", i => Conv2dLadder.Run(r, i.Fixed(2, 9, 7, 5), i.Fixed(3, 3, 5, 18), 2, 1))),
     ];
+
+    private static KernelCase Normalized(string name, int[] pictures, int[] filters, int stride, int padding) => new(name, i =>
+    {
+        var k = filters[^1];
+        RunningStatistics[] groups =
+        [
+            new(i.Watch(i.Statistics(k), "running mean"), i.Watch(i.Statistics(k, 1, 0.1f), "running variance")),
+            new(i.Watch(i.Statistics(k), "second mean"), i.Watch(i.Statistics(k, 1, 0.1f), "second variance")),
+        ];
+        return Ops.Conv2dBatchNorm(i.Data(pictures), i.Data(filters), i.Vector(k, 1), i.Vector(k), groups, true, stride, padding, relu: true);
+    });
 }

@@ -8,6 +8,7 @@ internal static class PictureCases
     public static IEnumerable<KernelCase> All =>
     [
         BatchNorm("batch_norm 2x7x5x8", [2, 7, 5, 8], training: true, relu: false, residual: false),
+        BatchNorm("batch_norm 2x280x130x1", [2, 280, 130, 1], training: true, relu: false, residual: false), // more blocks than are merged at once
         BatchNorm("batch_norm_relu 3x11x10x70", [3, 11, 10, 70], training: true, relu: true, residual: false),
         BatchNorm("batch_norm_add_relu 3x11x10x24", [3, 11, 10, 24], training: true, relu: true, residual: true),
         Groups("batch_norm_add_relu 2 groups 4x5x6x24", [4, 5, 6, 24], training: true),
