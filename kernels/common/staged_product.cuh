@@ -21,16 +21,6 @@ typedef float Sums[BLOCKS_M][BLOCKS_N][4];
 __device__ __forceinline__ int warp_row() { return warp_index() / WARPS_N * WARP_M; }
 __device__ __forceinline__ int warp_column() { return warp_index() % WARPS_N * WARP_N; }
 
-/// 16 bytes to shared memory in the background, or zeros; unlike cp_async by way of L1, where what neighbouring pixels share is found again.
-__device__ __forceinline__ void cp_async_shared_taps(void* shared, const void* global, bool valid) {
-#if defined(PLIP_EMULATOR)
-    emu_copy_async(shared, global, 16, valid ? 16 : 0);
-#else
-    const int from = valid ? 16 : 0;
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global), "r"(from) : "memory");
-#endif
-}
-
 /// Rows × Groups of 8 elements, row after row.
 template <int Groups> __device__ __forceinline__ int place(int row, int group) {
     return (row * Groups + (group ^ (Groups == 4 ? row >> 1 & 3 : row & 7))) * 8;
@@ -62,21 +52,6 @@ template <int Size> struct Across {
     template <bool Left> static __device__ __forceinline__ void operands(u32 (&to)[4], const Stored* tile, int first, int step) {
         const int q = lane_index() / 8, r = lane_index() % 8;
         ldmatrix_x4_trans(to, tile + place<GROUPS>(step * 16 + (Left ? q >> 1 : q & 1) * 8 + r, first / 8 + (Left ? q & 1 : q >> 1)));
-    }
-};
-
-/// Terms are rows of a matrix as it lies, TILE_N of its columns from column on.
-struct Matrix : Across<TILE_N> {
-    const Stored* matrix;
-    int next, end, column, columns;
-
-    __device__ __forceinline__ void fetch(Stored* tile) {
-#pragma unroll
-        for (int p = 0; p < PASSES; p++) {
-            const int t = next + term(p);
-            cp_async_or_zero<16>(tile + slot(p), matrix + (i64)t * columns + column, t < end && column < columns);
-        }
-        next += DEPTH;
     }
 };
 
@@ -123,22 +98,5 @@ template <class Left, class Right> __device__ __forceinline__ void multiply(Sums
                     mma_16x8x16<Stored>(sum[i][j], left[i], pair);
                 }
         }
-    }
-}
-
-/// The four lanes of a quad exchange words: lane t gets word t of lanes 0, 1, 2, 3.
-__device__ __forceinline__ void transpose_quad(u32 (&v)[4]) {
-    const bool odd = lane_index() & 1, high = lane_index() & 2;
-#pragma unroll
-    for (int i = 0; i < 4; i += 2) {
-        const u32 got = __shfl_xor_sync(FULL_WARP, odd ? v[i] : v[i + 1], 1);
-        v[i] = odd ? got : v[i];
-        v[i + 1] = odd ? v[i + 1] : got;
-    }
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-        const u32 got = __shfl_xor_sync(FULL_WARP, high ? v[i] : v[i + 2], 2);
-        v[i] = high ? got : v[i];
-        v[i + 2] = high ? v[i + 2] : got;
     }
 }

@@ -12,20 +12,24 @@ internal static class CudaCases
         var precision = type == DType.BF16 ? Precision.BF16 : Precision.F32;
         return
         [
-            .. Specs(type, sizes).Select(OpWork.Case), .. OptimizerCases.All,
+            .. Specs(type, sizes).Select(OpWork.Case), .. Alone(type, sizes).Select(OpWork.Case), .. OptimizerCases.All,
             .. ModelSpec.GpuSteps.Select(s => StepCases.Case(s with { Precision = precision })),
             .. type == DType.F32 ? ModelSpec.GpuSteps.SelectMany(EmbeddingCases.Cases) : [],
         ];
     }
 
     /// <summary>The ops among them, for a twin in another language.</summary>
-    public static IEnumerable<OpSpec> Specs(DType type, Sizes sizes) =>
-        OpSpecs.Of(sizes).Select(s => type == DType.BF16 ? s.InBF16() ?? s : s);
+    public static IEnumerable<OpSpec> Specs(DType type, Sizes sizes) => Stored(type, OpSpecs.Of(sizes));
+
+    /// <summary>What is timed on a GPU alone, without a twin: fused pairs, and the rungs of ladders.</summary>
+    public static IEnumerable<OpSpec> Alone(DType type, Sizes sizes) => Stored(type, ConvSpecs.OnGpu(sizes));
 
     /// <summary>One case of each op and direction, the cheapest, at sizes that the emulator can bear; and the small model's step.</summary>
     public static IReadOnlyList<BenchCase> Small(DType type)
     {
-        var specs = Specs(type, Sizes.Small).GroupBy(s => (s.Op, s.Pass)).Select(g => g.MinBy(s => s.Flops + s.Bytes)!);
+        var specs = Specs(type, Sizes.Small).Concat(Alone(type, Sizes.Small)).GroupBy(s => (s.Op, s.Pass)).Select(g => g.MinBy(s => s.Flops + s.Bytes)!);
         return [.. specs.Select(OpWork.Case), StepCases.Case(new ModelSpec("plip-tiny", 2, 200) { Precision = type == DType.BF16 ? Precision.BF16 : Precision.F32 })];
     }
+
+    private static IEnumerable<OpSpec> Stored(DType type, IEnumerable<OpSpec> specs) => specs.Select(s => type == DType.BF16 ? s.InBF16() ?? s : s);
 }
