@@ -25,5 +25,8 @@ public sealed class Conv2d : Module
     public int Padding { get; }
 
     /// <summary>(N, H, W, C) → (N, Ho, Wo, K), Ho = ⌊(H + 2·padding − R)/stride⌋ + 1, in the precision the weight is computed with.</summary>
-    public Tensor Forward(Tensor x) => Ops.Conv2d(Ops.Cast(x, Weight.Compute.DType), Weight.Compute, Bias?.Value, Stride, Padding);
+    public Tensor Forward(Tensor x) => Forward(x, relu: false);
+
+    /// <summary>The same, then max(0, ·) where asked, in one pass where the device has one.</summary>
+    public Tensor Forward(Tensor x, bool relu) => Ops.Conv2d(Ops.Cast(x, Weight.Compute.DType), Weight.Compute, Bias?.Value, Stride, Padding, relu);
 }

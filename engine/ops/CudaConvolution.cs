@@ -17,11 +17,12 @@ internal static class CudaConvolution
         if (stored != bias) stored!.Release();
     }
 
-    public static void Forward(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s)
+    /// <summary>y = x∗w + bias; a relu on tensor cores alone, which the op asks for only there.</summary>
+    public static void Forward(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, bool relu)
     {
         if (MmaConvolution.TakesForward(type, x, w, s))
         {
-            MmaConvolution.Forward(gpu, type, y, x, w, bias, s);
+            MmaConvolution.Forward(gpu, type, y, x, w, bias, s, relu);
             return;
         }
         int packA = Packed(x, s.C), packB = Packed(w, s.K), tile = Tile(s.Pixels, s.K, packA, packB);
@@ -31,11 +32,12 @@ internal static class CudaConvolution
             y, x, w, bias, s.Pixels, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
     }
 
-    public static void DataGradient(CudaDevice gpu, DType type, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s)
+    /// <summary>The transposed convolution of dy; relu as for forward.</summary>
+    public static void DataGradient(CudaDevice gpu, DType type, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s, bool relu)
     {
         if (MmaConvolution.TakesData(type, dy, w, s))
         {
-            MmaConvolution.DataGradient(gpu, type, dx, dy, w, bias, s);
+            MmaConvolution.DataGradient(gpu, type, dx, dy, w, bias, s, relu);
             return;
         }
         var pixels = checked(s.N * Launch.Blocks(s.H, s.Stride) * Launch.Blocks(s.W, s.Stride)); // of the first phase, which has most

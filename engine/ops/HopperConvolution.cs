@@ -93,9 +93,9 @@ internal static class HopperConvolution
             var (x, w, dy) = (Normal(1, s.N, s.H, s.W, s.C), Normal(2, s.R, s.S, s.C, s.K), Normal(3, s.N, s.Ho, s.Wo, s.K));
             var (y, again, dx, dw) = (New(type, s.N, s.Ho, s.Wo, s.K), New(type, s.N, s.Ho, s.Wo, s.K), New(type, s.N, s.H, s.W, s.C), New(DType.F32, s.R, s.S, s.C, s.K));
             var moments = New(DType.F32, s.N, Launch.Blocks(s.Ho * s.Wo, MmaTile.Large.M), 2, s.K);
-            MmaConvolution.Forward(gpu, type, y, x, w, null, s, MmaTile.Large, by);
+            MmaConvolution.Forward(gpu, type, y, x, w, null, s, false, MmaTile.Large, by);
             MmaConvolution.Moments(gpu, type, again, moments, x, w, s, MmaTile.Large, by);
-            MmaConvolution.DataGradient(gpu, type, dx, dy, w, null, s, MmaTile.Large, by);
+            MmaConvolution.DataGradient(gpu, type, dx, dy, w, null, s, false, MmaTile.Large, by);
             MmaConvolution.WeightGradient(gpu, type, dw, x, dy, s, MmaTile.Large, by);
             return new()
             {

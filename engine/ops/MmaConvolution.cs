@@ -14,15 +14,15 @@ internal static class MmaConvolution
     /// <summary>Whether the filters' gradient can: pixels of dy are copied 16 bytes at a time. Any C.</summary>
     public static bool TakesWeight(DType type, Tensor dy, ConvShape s) => Takes(type, s) && s.K % Group == 0 && Lies(dy);
 
-    public static void Forward(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s)
+    public static void Forward(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, bool relu)
     {
         var tile = TileFor(x, s);
-        Forward(gpu, type, y, x, w, bias, s, tile, MmaKernels.For(gpu, type, tile, Packed(x, s.C)));
+        Forward(gpu, type, y, x, w, bias, s, relu, tile, MmaKernels.For(gpu, type, tile, Packed(x, s.C)));
     }
 
-    internal static void Forward(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, MmaTile tile, MmaKernels by) => gpu.Launch(
+    internal static void Forward(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, bool relu, MmaTile tile, MmaKernels by) => gpu.Launch(
         by.File, by.Forward, [("TYPE", type), ("TILE_M", tile.M), ("TILE_N", tile.N), ("PACK_A", Packed(x, s.C))], by.Over(tile, s.Pixels, s.K),
-        y, x, w, bias, float.NegativeInfinity, s.Pixels, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
+        y, x, w, bias, relu ? 0f : float.NegativeInfinity, s.Pixels, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
 
     /// <summary>
     /// Whether a convolution should leave the moments of its result for batch norm, over groups of pictures. Always where it comes here
@@ -56,16 +56,16 @@ internal static class MmaConvolution
             y, moments, x, w, pixels, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
     }
 
-    public static void DataGradient(CudaDevice gpu, DType type, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s)
+    public static void DataGradient(CudaDevice gpu, DType type, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s, bool relu)
     {
         var tile = MmaTile.For(PhasePixels(s), s.C, false);
-        DataGradient(gpu, type, dx, dy, w, bias, s, tile, MmaKernels.For(gpu, type, tile, Group));
+        DataGradient(gpu, type, dx, dy, w, bias, s, relu, tile, MmaKernels.For(gpu, type, tile, Group));
     }
 
-    internal static void DataGradient(CudaDevice gpu, DType type, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s, MmaTile tile, MmaKernels by) => gpu.Launch(
+    internal static void DataGradient(CudaDevice gpu, DType type, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s, bool relu, MmaTile tile, MmaKernels by) => gpu.Launch(
         by.File, by.Data, [("TYPE", type), ("TILE_M", tile.M), ("TILE_N", tile.N), ("PACK_A", Group)],
         by.Over(tile, PhasePixels(s), s.C) with { GridZ = checked(s.Stride * s.Stride) },
-        dx, dy, w, bias, float.NegativeInfinity, s.N, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
+        dx, dy, w, bias, relu ? 0f : float.NegativeInfinity, s.N, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
 
     public static void WeightGradient(CudaDevice gpu, DType type, Tensor dw, Tensor x, Tensor dy, ConvShape s)
     {

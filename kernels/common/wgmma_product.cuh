@@ -5,6 +5,7 @@
 //            A warp has 16 rows, its results 16 blocks of 8 columns laid out as mma_16x8x16's (PTX ISA, figure of wgmma m64nNk16 D)
 //   care     copies go by the generic proxy, wgmma by the async one: a fence between them. A stage is written again only behind the barrier after the
 //            products that read it were waited for. The emulator has no wgmma: this is compiled by NVRTC and chosen behind a self-test
+// arch  sm_90a
 #pragma once
 #include "load.cuh"
 #include "smem.cuh"
