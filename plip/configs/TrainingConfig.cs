@@ -25,7 +25,7 @@ public enum Precision
     BF16,
 }
 
-/// <summary>Which activations are made again in the backward in place of being kept: less memory, up to a third more work, the same bits.</summary>
+/// <summary>Which activations are made again in the backward in place of being kept: less memory, up to a third more work, the same losses.</summary>
 public enum Recomputation
 {
     /// <summary>None: everything is kept.</summary>

@@ -63,11 +63,11 @@ public sealed class MemoryPlan
         Add("weights", store.ValueBytes);
         Add("weights' copies in " + training.Precision, store.CopyBytes);
         Add("gradients", store.Grads.Bytes);
-        Left("running statistics");
         using var optimizer = Recipe.Optimizer(training, store);
         Add($"moments of {training.Optimizer}", optimizer.StateBytes);
         using var ema = training.Ema > 0 ? new Ema(store, training.Ema) : null;
-        Left("averaged weights");
+        Add("averaged weights", ema == null ? 0 : store.Values.Bytes);
+        Rest(parts, device.MemoryInUse.Bytes, "running statistics and constants");
         model.Train();
         using var runner = new StepRunner(model, device);
         var batch = SyntheticBatch.Make(
@@ -86,7 +86,6 @@ public sealed class MemoryPlan
         return new MemoryPlan([.. parts.Where(p => p.Bytes > 0)], device.ReservedBytes, device.Total, tokens);
 
         void Add(string name, long bytes) => parts.Add(new MemoryPart(name, bytes));
-        void Left(string name) => Rest(parts, device.MemoryInUse.Bytes, name);
     }
 
     /// <summary>The largest batch whose plan takes no more than so many bytes from the system; 0 where not even two pairs fit.</summary>

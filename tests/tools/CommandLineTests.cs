@@ -43,7 +43,7 @@ public sealed class CommandLineTests(CommandLineTests.Trained trained) : IClassF
     }
 
     [Theory]
-    [InlineData("", "quickstart,pretrain,eval,embed,colorize,data,profile,doctor")]
+    [InlineData("", "quickstart,pretrain,eval,embed,colorize,data,profile,memory,doctor")]
     [InlineData("quickstart", "--budget,--out,--seed")]
     [InlineData("pretrain", "--config,--data,--resume,--steps,--vocabulary")]
     [InlineData("eval", "retrieval")]
@@ -54,6 +54,7 @@ public sealed class CommandLineTests(CommandLineTests.Trained trained) : IClassF
     [InlineData("data make", "--identities,--masks,--scenes")]
     [InlineData("data check", "--json,directory")]
     [InlineData("profile", "--batch,--steps,--trace,--json,--device")]
+    [InlineData("memory", "--batch,--recompute,--tokens,--fit,--device")]
     [InlineData("doctor", "offers")]
     public void Every_command_explains_itself(string command, string mentions)
     {

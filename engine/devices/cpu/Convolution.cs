@@ -55,6 +55,9 @@ internal static unsafe class Convolution<V, T>
     // A panel larger than this leaves L1 and crowds L2: take the filter rows one at a time and add.
     private const int PanelBytes = 128 * 1024;
 
+    // Pixels of dy multiplied at a time: a panel of them is 16 KB, and a tile's sums are loaded and stored once for them.
+    private const int PassPixels = 128;
+
     // Filters up to this size have partial sums for each group of pictures; larger ones are products of what they see with dy.
     private const int SmallFilter = 1 << 17;
 
@@ -184,9 +187,15 @@ internal static unsafe class Convolution<V, T>
                 var a = source.Window(n, 0, s.Ho, s.Wo, memory, out var pitch);
                 var b = (float*)(dy + n * upper);
                 if (typeof(T) != typeof(F32)) Rows.Widen<V, T>(b = memory + window, dy + n * upper, upper);
-                for (var r = 0; r < s.R; r++)
-                    for (var j = 0; j < s.K; j += MicroKernels.Columns<V>())
-                        Outer(a + r * pitch, pitch, b + j, s, sums + (long)g * size + (long)r * s.S * s.C * s.K + j, Math.Min(MicroKernels.Columns<V>(), s.K - j), n > from);
+                for (int i = 0, rows; i < s.Ho; i += rows)
+                {
+                    rows = Math.Min(PassRows(s), s.Ho - i);
+                    for (var r = 0; r < s.R; r++)
+                        for (var j = 0; j < s.K; j += MicroKernels.Columns<V>())
+                            Outer(
+                                a + (i * s.Stride + r) * pitch, pitch, b + (nint)i * s.Wo * s.K + j, s, rows,
+                                sums + (long)g * size + (long)r * s.S * s.C * s.K + j, Math.Min(MicroKernels.Columns<V>(), s.K - j), n > from || i > 0);
+                }
             }
         });
         cpu.AddRows<V>(dw, sums, size, groups, size);
@@ -216,18 +225,30 @@ internal static unsafe class Convolution<V, T>
                 // A window that may be read in place has not been copied.
                 var a = source.Window(n, 0, s.Ho, s.Wo, null, out var pitch);
                 if (a == null) a = windows + n * window;
-                Outer(a + r * pitch, pitch, dys + n * upper + j, s, dw + (nint)r * s.S * s.C * s.K + j, nj, n > 0);
+                for (int i = 0, rows; i < s.Ho; i += rows)
+                {
+                    rows = Math.Min(PassRows(s), s.Ho - i);
+                    Outer(
+                        a + (i * s.Stride + r) * pitch, pitch, dys + n * upper + (nint)i * s.Wo * s.K + j, s, rows,
+                        dw + (nint)r * s.S * s.C * s.K + j, nj, n > 0 || i > 0);
+                }
             }
         });
     }
 
-    /// <summary>A filter row's gradient (S·C × up to a panel of K) from one padded picture.</summary>
-    private static void Outer(float* a, nint pitch, float* b, ConvShape s, float* sums, int nj, bool accumulate)
+    /// <summary>
+    /// Rows of dy that are multiplied with all they meet before the next: their panel then stays in L1 and what they meet in L2, whose lines
+    /// are read once for each tile of a filter row.
+    /// </summary>
+    private static int PassRows(ConvShape s) => Math.Max(1, PassPixels / s.Wo);
+
+    /// <summary>A filter row's gradient (S·C × up to a panel of K) from some rows of one padded picture.</summary>
+    private static void Outer(float* a, nint pitch, float* b, ConvShape s, int rows, float* sums, int nj, bool accumulate)
     {
         var run = s.S * s.C;
         for (var m = 0; m < run; m += V.TileRows)
             MicroKernels.Outer<V>(
-                a + m, (nint)s.Stride * s.C, s.Stride * pitch, b, s.K, (nint)s.Wo * s.K, s.Ho, s.Wo, nj <= V.Count,
+                a + m, (nint)s.Stride * s.C, s.Stride * pitch, b, s.K, (nint)s.Wo * s.K, rows, s.Wo, nj <= V.Count,
                 sums + (nint)m * s.K, s.K, Math.Min(V.TileRows, run - m), nj, accumulate);
     }
 

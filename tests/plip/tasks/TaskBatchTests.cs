@@ -14,23 +14,24 @@ public sealed class TaskBatchTests(TinyPlip plip) : IClassFixture<TinyPlip>
     };
 
     [Fact]
-    public void The_full_caption_is_encoded_once_for_contrast_and_colorization()
+    public void Captions_and_pictures_are_encoded_once_for_all_tasks()
     {
         using var rig = new TaskRig(plip, Config());
-        int caption, ticAlone, image, iapAlone;
+        int caption, image, ticAlone, iapAlone;
         using (var step = rig.Device.BeginStep())
         {
             var batch = rig.OnDevice();
             _ = batch.CaptionEmbedding;
             caption = step.Tape.Count;
+            _ = batch.ImageEmbedding;
+            image = step.Tape.Count - caption;
             rig.Model.Task<TicTask>()!.Loss(batch);
-            ticAlone = step.Tape.Count - caption;
+            ticAlone = step.Tape.Count - caption - image;
         }
         using (var step = rig.Device.BeginStep())
         {
             var batch = rig.OnDevice();
             _ = batch.ImageEmbedding;
-            image = step.Tape.Count;
             rig.Model.Task<IapTask>()!.Loss(batch);
             iapAlone = step.Tape.Count - image;
         }

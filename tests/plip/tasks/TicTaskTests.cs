@@ -80,15 +80,38 @@ public sealed class TicTaskTests(TinyPlip plip) : IClassFixture<TinyPlip>
         Assert.DoesNotContain(touched, n => n.StartsWith("iap.", StringComparison.Ordinal));
     }
 
+    private static Dictionary<string, string> Buffers(TaskRig rig) => rig.Model.NamedBuffers().ToDictionary(b => b.Name, b =>
+        b.Buffer.DType == DType.I64 ? b.Buffer.Value.ToArray<long>()[0].ToString() : string.Join(' ', b.Buffer.Value.ToArray().Select(BitConverter.SingleToInt32Bits)));
+
     [Fact]
     public void Its_pass_leaves_the_colour_statistics_alone()
     {
-        using var rig = new TaskRig(plip, Config());
-        Dictionary<string, string> Buffers() => rig.Model.NamedBuffers().ToDictionary(b => b.Name, b =>
-            b.Buffer.DType == DType.I64 ? b.Buffer.Value.ToArray<long>()[0].ToString() : string.Join(' ', b.Buffer.Value.ToArray().Select(BitConverter.SingleToInt32Bits)));
-        var before = Buffers();
+        var config = Config();
+        using var rig = new TaskRig(plip, config with { Tasks = config.Tasks with { Ivlc = new IvlcConfig { Enabled = false }, Iap = new IapConfig { Enabled = false } } });
+        var before = Buffers(rig);
         using (var step = rig.Device.BeginStep()) rig.Model.Task<TicTask>()!.Loss(rig.OnDevice()).Backward();
-        foreach (var (name, value) in Buffers())
+        foreach (var (name, value) in Buffers(rig))
             Assert.Equal(name.EndsWith("_1", StringComparison.Ordinal), value != before[name]);
+    }
+
+    /// <summary>With other tasks beside it both kinds of pictures are one batch: losses and running statistics are those of two passes, bit for bit.</summary>
+    [Fact]
+    public void Beside_other_tasks_nothing_is_mixed()
+    {
+        using var rig = new TaskRig(plip, Config());
+        var before = Buffers(rig);
+        float loss;
+        using (var step = rig.Device.BeginStep()) loss = rig.Model.Task<TicTask>()!.Loss(rig.OnDevice()).Item();
+        using var other = new TaskRig(plip, Config());
+        using (var step = other.Device.BeginStep())
+        {
+            var batch = other.OnDevice();
+            _ = other.Model.Visual.Stages(batch.Images);
+            var gray = Ops.ToGray(batch.Images, other.Model.Config.Image.Mean, other.Model.Config.Image.Std);
+            var painted = other.Model.Task<TicTask>()!.Colorize(other.Model.Visual, gray, batch.CaptionEmbedding);
+            Assert.Equal(Ops.EuclideanLoss(painted, batch.Images, EuclideanReduction.PerImageNorm).Item(), loss);
+        }
+        Assert.Equal(Buffers(other), Buffers(rig));
+        Assert.All(Buffers(rig), b => Assert.NotEqual(before[b.Key], b.Value));
     }
 }

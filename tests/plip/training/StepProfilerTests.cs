@@ -18,7 +18,9 @@ public sealed class StepProfilerTests
             Assert.Equal(6, profiler.Pairs);
             Assert.InRange(profiler.Tokens, 6 * 12, 6 * 40);
             var (first, second) = (profiler.Run(steps: 1, warmup: 1), profiler.Run(steps: 3, warmup: 0));
-            Assert.Equal(["forward", "backward", "optimizer"], ProfileReport.Of(first, new MachinePeak(1, 1)).Phases.Select(p => p.Name));
+            Assert.Equal(
+                ["forward", "ivlc", "pictures", "captions", "tic", "iap", "backward", "optimizer"],
+                ProfileReport.Of(first, new MachinePeak(1, 1)).Phases.Select(p => p.Name));
             Assert.Equal(Kernels(first), Kernels(second));
             Assert.Contains(first.Events, e => e.Name == "layer_norm_backward");
             Assert.True(first.PeakBytes > 0);

@@ -35,12 +35,15 @@ public sealed class StepRunnerTests
         return batch;
     }
 
-    /// <summary>Everything that is random is drawn again alike, and running statistics are updated once: the same bits, whatever is kept.</summary>
+    /// <summary>
+    /// Everything that is random is drawn again alike, and running statistics are updated once. Of a stage's map that two readers have, the
+    /// gradients are added in another order: a rounding or two of 6e-8 further down.
+    /// </summary>
     [Theory]
     [InlineData("cpu", Recomputation.Visual)]
     [InlineData("cpu", Recomputation.All)]
     [InlineData("cuda", Recomputation.All)]
-    public void Recomputation_changes_no_bit(string name, Recomputation recompute)
+    public void Recomputation_changes_no_loss_and_no_gradient(string name, Recomputation recompute)
     {
         using var device = Devices.Open(name);
         var config = Config();
@@ -57,7 +60,7 @@ public sealed class StepRunnerTests
         var (again, againState, againGradients) = Trained(recompute);
         Assert.Equal(kept.Total, again.Total);
         Assert.Equal(keptState, againState);
-        Assert.Equal(keptGradients, againGradients);
+        Check.Close(Array.ConvertAll(keptGradients, g => (double)g), againGradients, 2e-6, "gradients");
     }
 
     /// <summary>
