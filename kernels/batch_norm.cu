@@ -2,9 +2,9 @@
 //                        compiled per use: -DTYPE=float|bf16|half -DPACK=4|8|1 -DLANES=1|2|4|8|16|32 -DRELU=0|1 -DMASKED=0|1
 //   maths    x̂ = (x−μ)·r, r = 1/√(σ²+ε); y = [relu](γ·x̂ + β [+ residual])
 //            dz = dy where y > 0; dβ = Σ dz; dγ = Σ dz·x̂; dx = γr·(dz − dβ/R − x̂·dγ/R), or γr·dz with running statistics
-//   traffic  moments: x once, and a block's rows again from L2; forward x (and the residual) once, y once; backward dy and x twice, dx once
+//   traffic  moments: x once, and a block's rows again from L2, or nothing where conv2d_mma.cu left them; forward x (and the residual) once, y once; backward dy and x twice, dx once
 //   launch   columns.cuh, moments and sums: grid (⌈rows/per_block⌉, groups of columns), at most 1,024 blocks of rows; merges: 32 columns
-//            a block, (32, 8); passes over elements: 8 rows a thread, so that a channel's numbers are read once for all
+//            a block, (32, 8), and where blocks of rows are many 32 of those become one first; passes over elements: 8 rows a thread, so that a channel's numbers are read once for all
 //   care     centre, then square, in each block, with the block's own mean; blocks are merged in F64 in one order (Chan). The sign of y is
 //            worked out again from x by the same operations as forward, so it is the same bits; with a residual y itself is read
 //   see      arXiv:1502.03167 · engine/ops/BatchNorm.cs · BatchNormTests
@@ -15,7 +15,7 @@
 #include "columns.cuh"
 
 typedef TYPE T;
-constexpr int ROWS_PER_THREAD = 8, MERGERS = 8;
+constexpr int ROWS_PER_THREAD = 8, MERGERS = 8, GATHERED = 32;
 
 /// Where this block's group begins in what has so much for each.
 __device__ __forceinline__ i64 group_start(i64 each) { return blockIdx.z * each; }
@@ -86,29 +86,45 @@ __device__ __forceinline__ double add_mergers(double v) {
     return sum;
 }
 
+/// Mean and Σ of squared deviations of a channel over blocks from … to of one group's rows (Chan et al., 1979): the same in each warp.
+__device__ __forceinline__ void merge_blocks(
+    double& mean, double& squares, const float* partial, int c, int from, int to, int rows, int cols, int per_block) {
+    const int count = min(rows, to * per_block) - from * per_block;
+    double sum = 0, deviations = 0;
+    if (c < cols)
+        for (int b = from + (int)threadIdx.y; b < to; b += MERGERS) sum += (double)min(per_block, rows - b * per_block) * partial[(i64)b * 2 * cols + c];
+    mean = add_mergers(sum) / count;
+    if (c < cols)
+        for (int b = from + (int)threadIdx.y; b < to; b += MERGERS) {
+            const double d = partial[(i64)b * 2 * cols + c] - mean;
+            deviations += partial[((i64)b * 2 + 1) * cols + c] + d * d * min(per_block, rows - b * per_block);
+        }
+    squares = add_mergers(deviations);
+}
+
+// GATHERED blocks become one, for merge to have few. block (32, 8), grid (⌈blocks/GATHERED⌉, ⌈cols/32⌉, groups)
+extern "C" __global__ void __launch_bounds__(256) batch_norm_gather(float* fewer, const float* partial, int rows, int cols, int per_block) {
+    const int c = blockIdx.y * 32 + threadIdx.x, blocks = (rows + per_block - 1) / per_block, from = blockIdx.x * GATHERED;
+    double mean, squares;
+    merge_blocks(mean, squares, partial + group_start((i64)blocks * 2 * cols), c, from, min(blocks, from + GATHERED), rows, cols, per_block);
+    if (threadIdx.y != 0 || c >= cols) return;
+    float* to = fewer + (group_start(gridDim.x) + blockIdx.x) * 2 * cols + c;
+    to[0] = (float)mean;
+    to[cols] = (float)squares;
+}
+
 // One group's. block (32, 8), grid ⌈cols/32⌉. momentum 0 leaves the running statistics, null the number of batches
 extern "C" __global__ void __launch_bounds__(256) batch_norm_merge(
     float* mean, float* rstd, float* running_mean, float* running_var, i64* batches, const float* partial, int group, int rows, int cols, int per_block,
     float eps, float momentum) {
     const int c = blockIdx.x * 32 + threadIdx.x, blocks = (rows + per_block - 1) / per_block;
-    partial += (i64)group * blocks * 2 * cols;
-    mean += (i64)group * cols;
-    rstd += (i64)group * cols;
-    double sum = 0, squares = 0;
-    if (c < cols)
-        for (int b = threadIdx.y; b < blocks; b += MERGERS) sum += (double)min(per_block, rows - b * per_block) * partial[(i64)b * 2 * cols + c];
-    const double mu = add_mergers(sum) / rows;
-    if (c < cols)
-        for (int b = threadIdx.y; b < blocks; b += MERGERS) {
-            const double d = partial[(i64)b * 2 * cols + c] - mu;
-            squares += partial[((i64)b * 2 + 1) * cols + c] + d * d * min(per_block, rows - b * per_block);
-        }
-    squares = add_mergers(squares);
+    double mu, squares;
+    merge_blocks(mu, squares, partial + (i64)group * blocks * 2 * cols, c, 0, blocks, rows, cols, per_block);
     if (threadIdx.y != 0) return;
     if (batches && c == 0) ++*batches;
     if (c >= cols) return;
-    mean[c] = (float)mu;
-    rstd[c] = (float)(1 / sqrt(squares / rows + eps));
+    mean[(i64)group * cols + c] = (float)mu;
+    rstd[(i64)group * cols + c] = (float)(1 / sqrt(squares / rows + eps));
     if (momentum == 0) return;
     const double m = momentum;
     running_mean[c] = (float)((1 - m) * running_mean[c] + m * mu);
@@ -129,12 +145,13 @@ extern "C" __global__ void __launch_bounds__(256) batch_norm_forward(
     if (c >= cols) return;
     Affine affine;
     affine.read(c, cols, mean, rstd, gamma, beta);
-    const i64 group = group_start((i64)rows * cols), first = (i64)blockIdx.x * ROWS * ROWS_PER_THREAD + threadIdx.y;
+    const i64 start = group_start((i64)rows * cols) + c;
+    const u32 first = blockIdx.x * ROWS * ROWS_PER_THREAD + threadIdx.y;
 #pragma unroll 4
     for (int k = 0; k < ROWS_PER_THREAD; k++) {
-        const i64 r = first + k * ROWS;
-        if (r >= rows) break;
-        const i64 at = group + r * cols + c;
+        const u32 r = first + k * ROWS;
+        if (r >= (u32)rows) break;
+        const i64 at = start + (i64)r * cols;
         Columns v = load<PACK>(x + at);
 #pragma unroll
         for (int i = 0; i < PACK; i++) v[i] = affine.value(v[i] - affine.mean[i], i);
@@ -159,9 +176,9 @@ extern "C" __global__ void __launch_bounds__(256) batch_norm_sums(
     if (c < cols) {
         Affine affine;
         affine.read(c, cols, mean, rstd, gamma, beta);
-        const i64 group = group_start((i64)rows * cols);
+        const i64 start = group_start((i64)rows * cols) + c;
         for (int r = from + (int)threadIdx.y; r < end; r += ROWS) {
-            const i64 at = group + (i64)r * cols + c;
+            const i64 at = start + (i64)r * cols;
             Columns d = load<PACK>(dy + at);
             const Columns v = load<PACK>(x + at);
             if (MASKED) {
@@ -222,12 +239,13 @@ extern "C" __global__ void __launch_bounds__(256) batch_norm_backward(
     affine.read(c, cols, mean, rstd, gamma, beta);
     const float* slopes = slope + group_start(2 * cols);
     const Columns a = channels(slopes + c), b = channels(slopes + cols + c);
-    const i64 group = group_start((i64)rows * cols), first = (i64)blockIdx.x * ROWS * ROWS_PER_THREAD + threadIdx.y;
+    const i64 start = group_start((i64)rows * cols) + c;
+    const u32 first = blockIdx.x * ROWS * ROWS_PER_THREAD + threadIdx.y;
 #pragma unroll 4
     for (int k = 0; k < ROWS_PER_THREAD; k++) {
-        const i64 r = first + k * ROWS;
-        if (r >= rows) break;
-        const i64 at = group + r * cols + c;
+        const u32 r = first + k * ROWS;
+        if (r >= (u32)rows) break;
+        const i64 at = start + (i64)r * cols;
         Columns d = load<PACK>(dz + at);
         const Columns v = load<PACK>(x + at);
 #pragma unroll

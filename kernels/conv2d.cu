@@ -5,37 +5,17 @@
 //            weight   dw[rsc,k] = Σ_p x[…]·dy[p,k]                                   R·S·C × K, sums over all pixels, cut into parts
 //   traffic  a tile of TILE×TILE results reads 2·TILE values for each term: TILE/4 multiplications a byte in F32. Taps of neighbours overlap in L2.
 //   launch   block 256, each thread (TILE/16)² results; grid ⌈M/TILE⌉ × ⌈N/TILE⌉ (× phases or parts); 16·(TILE+4)·8 bytes of shared memory
-//   care     the next 16 terms are fetched while these are multiplied. Taps outside the picture are zeros. F32 products and sums whatever
-//            is stored; parts of the weight gradient are fixed by the shape and added in order, so the same bits every time
-//   see      engine/ops/Conv2d.cs · Conv2dTests
+//   care     takes F32, and what is stored in two bytes where conv2d_mma.cu does not. The next 16 terms are fetched while these are multiplied. Taps
+//            outside the picture are zeros. F32 products and sums whatever is stored; parts of the weight gradient are fixed by the shape and
+//            added in order, so the same bits every time
+//   see      conv2d_mma.cu · ladder/conv2d_1.cu, conv2d_2.cu · engine/ops/CudaConvolution.cs · Conv2dTests
 // options  -DTYPE=float|bf16|half -DTILE=64|128 -DPACK_A=4 -DPACK_B=4 -DPACK_Y=4
 // options  -DTYPE=float|bf16|half -DTILE=64 -DPACK_A=1 -DPACK_B=1|4 -DPACK_Y=1|4
+#include "digits.cuh"
 #include "load.cuh"
 
 typedef TYPE T;
 constexpr int THREADS = 256, DEPTH = 16, SIDE = 16, PER = TILE / SIDE, LINE = TILE + 4; // 4 floats more: 16-byte rows in other banks
-
-/// A number in mixed radix: (tap row, tap column, channel), or (picture, row, column).
-struct Digits {
-    int outer, middle, inner;
-
-    __device__ __forceinline__ void set(int at, int middles, int inners) {
-        inner = at % inners;
-        middle = at / inners % middles;
-        outer = at / inners / middles;
-    }
-
-    __device__ __forceinline__ void advance(int by, int middles, int inners) {
-        inner += by;
-        while (inner >= inners) {
-            inner -= inners;
-            if (++middle == middles) {
-                middle = 0;
-                outer++;
-            }
-        }
-    }
-};
 
 template <int P> __device__ __forceinline__ void read(float* to, const T* from, bool valid) {
     if (valid) {

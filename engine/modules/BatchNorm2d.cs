@@ -59,6 +59,22 @@ public sealed class BatchNorm2d : Module
     public Tensor Forward(Tensor x, StatisticsSets sets, bool relu = false, Tensor? residual = null) =>
         Ops.BatchNorm(x, Weight.Value, Bias.Value, Running(sets), Training, updateRunning: true, _momentum, _eps, relu, residual);
 
+    /// <summary>The same of a convolution's result, in a pass less where the device has one.</summary>
+    /// <param name="convolution">What comes before.</param>
+    /// <param name="x">Its pictures (G·N, H, W, C).</param>
+    /// <param name="sets">Which sets of running statistics.</param>
+    /// <param name="relu">Clamp at zero.</param>
+    /// <param name="residual">Added before the clamp; the result's shape.</param>
+    /// <exception cref="ArgumentException">A set is missing, or they do not divide the pictures.</exception>
+    public Tensor Forward(Conv2d convolution, Tensor x, StatisticsSets sets, bool relu = false, Tensor? residual = null)
+    {
+        if (convolution.Bias != null) return Forward(convolution.Forward(x), sets, relu, residual);
+        var weight = convolution.Weight.Compute;
+        return Ops.Conv2dBatchNorm(
+            Ops.Cast(x, weight.DType), weight, Weight.Value, Bias.Value, Running(sets), Training, convolution.Stride, convolution.Padding,
+            updateRunning: true, _momentum, _eps, relu, residual);
+    }
+
     private RunningStatistics[] Running(StatisticsSets sets)
     {
         if (sets.First < 0 || sets.Count < 1 || sets.First + sets.Count > _means.Length)

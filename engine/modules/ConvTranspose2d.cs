@@ -24,5 +24,8 @@ public sealed class ConvTranspose2d : Module
     public Parameter? Bias { get; }
 
     /// <summary>(N, H, W, In) → (N, Ho, Wo, Out), Ho = (H − 1)·stride − 2·padding + R + outputPadding, in the precision the weight is computed with.</summary>
-    public Tensor Forward(Tensor x) => Ops.ConvTranspose2d(Ops.Cast(x, Weight.Compute.DType), Weight.Compute, Bias?.Value, _stride, _padding, _outputPadding);
+    public Tensor Forward(Tensor x) => Forward(x, relu: false);
+
+    /// <summary>The same, then max(0, ·) where asked, in one pass where the device has one.</summary>
+    public Tensor Forward(Tensor x, bool relu) => Ops.ConvTranspose2d(Ops.Cast(x, Weight.Compute.DType), Weight.Compute, Bias?.Value, _stride, _padding, _outputPadding, relu);
 }

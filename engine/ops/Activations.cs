@@ -20,6 +20,14 @@ public static partial class Ops
     /// <summary>max(x, 0); the gradient at 0 is 0. Any shape, F32 or BF16; the result is stored as x is.</summary>
     public static Tensor Relu(Tensor x) => Activation.Apply<ReluFunction>(x);
 
+    /// <summary>dy where y is above 0: for ops that end with a relu of their own.</summary>
+    internal static Tensor ReluGradient(Tensor dy, Tensor y)
+    {
+        var dz = Tensor.Like(y, nameof(Relu));
+        dz.Device.Run(dz.DType, new ActivationBackward<ReluFunction>(dz, dy, y));
+        return dz;
+    }
+
     /// <summary>1/(1 + e⁻ˣ). Any shape, F32 or BF16; the result is stored as x is.</summary>
     public static Tensor Sigmoid(Tensor x) => Activation.Apply<SigmoidFunction>(x);
 

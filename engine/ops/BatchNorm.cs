@@ -52,36 +52,43 @@ public static partial class Ops
     /// the pictures), or training on fewer than two rows of a group.</exception>
     public static Tensor BatchNorm(
         Tensor x, Tensor gamma, Tensor beta, RunningStatistics[] groups, bool training,
-        bool updateRunning = true, float momentum = 0.1f, float eps = 1e-5f, bool relu = false, Tensor? residual = null)
+        bool updateRunning = true, float momentum = 0.1f, float eps = 1e-5f, bool relu = false, Tensor? residual = null) =>
+        Normalize(x, null, gamma, beta, groups, training, updateRunning, momentum, eps, relu, residual, nameof(BatchNorm));
+
+    /// <summary>Batch norm of x, whose moments may be known already; they are given up.</summary>
+    private static Tensor Normalize(
+        Tensor x, BlockMoments? known, Tensor gamma, Tensor beta, RunningStatistics[] groups, bool training,
+        bool updateRunning, float momentum, float eps, bool relu, Tensor? residual, string op)
     {
-        Require.LastDim(x, gamma, beta);
+        Require.LastDim(x, gamma, beta, op);
         var (count, leading) = (groups.Length, x.Shape.Rank > 1 ? x.Shape[0] : x.Rows);
-        Require.That(count > 0 && leading % count == 0, $"{count} groups do not divide {x.Shape}");
+        Require.That(count > 0 && leading % count == 0, $"{count} groups do not divide {x.Shape}", op);
         var rows = x.Rows / count;
-        Require.That(!training || rows > 1, $"training needs two rows or more of each group for a variance, got {x.Shape} in {count}");
+        Require.That(!training || rows > 1, $"training needs two rows or more of each group for a variance, got {x.Shape} in {count}", op);
         foreach (var g in groups)
         {
-            Require.LastDim(x, g.Mean, g.Variance);
-            if (g.Batches != null) Require.Type(g.Batches, DType.I64);
+            Require.LastDim(x, g.Mean, g.Variance, op);
+            if (g.Batches != null) Require.Type(g.Batches, DType.I64, op);
         }
-        if (residual != null) Require.SameShape(x, residual);
-        if (residual != null) Require.Type(residual, x.DType);
+        if (residual != null) Require.SameShape(x, residual, op);
+        if (residual != null) Require.Type(residual, x.DType, op);
         if (x.Device.IsRecomputing) (updateRunning, groups) = (false, Array.ConvertAll(groups, g => g with { Batches = null })); // they were, the first time
-        var y = Tensor.Like(x);
-        var mean = Tensor.Empty(x.Device, new Shape(count, x.Cols));
-        var rstd = Tensor.Like(mean);
+        var y = Tensor.Like(x, op);
+        var mean = Tensor.Empty(x.Device, new Shape(count, x.Cols), DType.F32, op);
+        var rstd = Tensor.Like(mean, op);
         if (training)
-            x.Device.Run(x.DType, new BatchNormStatistics(mean, rstd, x, eps, updateRunning ? momentum : 0f, groups));
+            x.Device.Run(x.DType, new BatchNormStatistics(mean, rstd, x, eps, updateRunning ? momentum : 0f, groups, known));
         else
             x.Device.Run(x.DType, new BatchNormRunning(mean, rstd, groups, eps));
+        known?.Partial.Release();
         x.Device.Run(x.DType, new BatchNormForward(y, x, mean, rstd, gamma, beta, relu, residual));
         return Tape.Record(y, residual == null ? [x, gamma, beta] : [x, gamma, beta, residual], dy =>
         {
-            var (dx, dgamma, dbeta) = (Tensor.Like(x), Tensor.Like(gamma), Tensor.Like(beta));
-            var masked = relu && residual != null ? Tensor.Like(x) : null;
+            var (dx, dgamma, dbeta) = (Tensor.Like(x, op), Tensor.Like(gamma, op), Tensor.Like(beta, op));
+            var masked = relu && residual != null ? Tensor.Like(x, op) : null;
             x.Device.Run(x.DType, new BatchNormBackward(dx, dgamma, dbeta, masked, dy, x, y, mean, rstd, gamma, beta, training, relu));
             return residual == null ? [dx, dgamma, dbeta] : [dx, dgamma, dbeta, masked ?? dy];
-        }, [mean, rstd]);
+        }, [mean, rstd], op);
     }
 }
 

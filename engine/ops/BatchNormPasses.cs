@@ -13,19 +13,54 @@ internal readonly record struct RowGroups(int Count, int Rows, int Cols)
     public nint Start(int g) => (nint)g * Rows * Cols;
 }
 
-/// <summary>Mean and 1/√(σ²+ε) of each group's channels from its rows, and what they make of the running ones.</summary>
-internal readonly unsafe struct BatchNormStatistics(Tensor mean, Tensor rstd, Tensor x, float eps, float momentum, RunningStatistics[] running) : IKernel
+/// <summary>Means and Σ of squared deviations that a kernel left of the rows it wrote, a block after the other: (groups, blocks, 2, channels).</summary>
+/// <param name="Partial">The sums, F32.</param>
+/// <param name="PerBlock">Rows of a block; a group's last may have fewer.</param>
+internal readonly record struct BlockMoments(Tensor Partial, int PerBlock);
+
+/// <summary>Mean and 1/√(σ²+ε) of each group's channels, and what they make of the running ones.</summary>
+/// <param name="mean">(G, C).</param>
+/// <param name="rstd">(G, C).</param>
+/// <param name="x">The rows.</param>
+/// <param name="eps">Added to the variance.</param>
+/// <param name="momentum">Weight of this batch in the running statistics; 0 leaves them.</param>
+/// <param name="running">Of each group.</param>
+/// <param name="known">On a GPU: the moments of x's blocks, which then is not read; null for none.</param>
+internal readonly unsafe struct BatchNormStatistics(
+    Tensor mean, Tensor rstd, Tensor x, float eps, float momentum, RunningStatistics[] running, BlockMoments? known = null) : IKernel
 {
-    public Work Work => Work.On("batch_norm_statistics", 4, x);
+    public Work Work => Work.On("batch_norm_statistics", 4, known?.Partial ?? x);
 
     public void Run(CudaDevice gpu, DType type)
     {
+        if (known is { } moments)
+        {
+            Merge(gpu, type, moments.Partial, moments.PerBlock);
+            return;
+        }
         var tiles = new ColumnTiles(type, x.Cols, x);
         var (groups, rows, cols) = RowGroups.Of(x, mean);
         int perBlock = BatchNormLaunch.PerBlock(rows), blocks = Launch.Blocks(rows, perBlock);
         using var partial = gpu.Scratch(2L * groups * blocks * cols);
-        ReadOnlySpan<Define> constants = [("TYPE", type), ("PACK", tiles.Pack), ("LANES", tiles.Lanes), ("RELU", false), ("MASKED", false)];
-        gpu.Launch("batch_norm", "batch_norm_moments", constants, BatchNormLaunch.Each(groups, tiles.Over(blocks)), partial, x, rows, cols, perBlock);
+        gpu.Launch(
+            "batch_norm", "batch_norm_moments", [("TYPE", type), ("PACK", tiles.Pack), ("LANES", tiles.Lanes), ("RELU", false), ("MASKED", false)],
+            BatchNormLaunch.Each(groups, tiles.Over(blocks)), partial, x, rows, cols, perBlock);
+        Merge(gpu, type, partial, perBlock);
+    }
+
+    private void Merge(CudaDevice gpu, DType type, KernelArgument partial, int perBlock)
+    {
+        const int Many = 256, Gathered = 32; // blocks that a warp would add for too long; what batch_norm_gather makes one of
+        ReadOnlySpan<Define> constants = [("TYPE", type), ("PACK", 1), ("LANES", 32), ("RELU", false), ("MASKED", false)];
+        var (groups, rows, cols) = RowGroups.Of(x, mean);
+        int blocks = Launch.Blocks(rows, perBlock), left = blocks > Many ? Launch.Blocks(blocks, Gathered) : 0;
+        using var fewer = gpu.Scratch(2L * groups * left * cols);
+        if (left > 0)
+        {
+            gpu.Launch(
+                "batch_norm", "batch_norm_gather", constants, Launch.Grid(left, Launch.Blocks(cols, 32), groups).Of(32, 8), fewer, partial, rows, cols, perBlock);
+            (partial, perBlock) = (fewer, perBlock * Gathered);
+        }
         for (var g = 0; g < groups; g++)
             gpu.Launch(
                 "batch_norm", "batch_norm_merge", constants, BatchNormLaunch.Merge(cols),

@@ -1,6 +1,9 @@
 namespace Plip.Engine;
 
-/// <summary>How kernels/conv2d.cu is launched: tiles, and the parts of a weight gradient's sum, by the shape alone.</summary>
+/// <summary>
+/// Which kernel a convolution takes on a GPU: tensor cores (<see cref="MmaConvolution"/>) where they can; else kernels/conv2d.cu, whose tiles and
+/// parts of a weight gradient's sum are chosen here. By the shape alone.
+/// </summary>
 internal static class CudaConvolution
 {
     private const int Quad = 4; // neighbours a thread moves at once, of any type: all are multiplied as F32
@@ -14,8 +17,14 @@ internal static class CudaConvolution
         if (stored != bias) stored!.Release();
     }
 
-    public static void Forward(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s)
+    /// <summary>y = x∗w + bias; a relu on tensor cores alone, which the op asks for only there.</summary>
+    public static void Forward(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, bool relu)
     {
+        if (MmaConvolution.TakesForward(type, x, w, s))
+        {
+            MmaConvolution.Forward(gpu, type, y, x, w, bias, s, relu);
+            return;
+        }
         int packA = Packed(x, s.C), packB = Packed(w, s.K), tile = Tile(s.Pixels, s.K, packA, packB);
         gpu.Launch(
             "conv2d", "conv2d_forward", [("TYPE", type), ("TILE", tile), ("PACK_A", packA), ("PACK_B", packB), ("PACK_Y", Packed(y, s.K))],
@@ -23,8 +32,14 @@ internal static class CudaConvolution
             y, x, w, bias, s.Pixels, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
     }
 
-    public static void DataGradient(CudaDevice gpu, DType type, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s)
+    /// <summary>The transposed convolution of dy; relu as for forward.</summary>
+    public static void DataGradient(CudaDevice gpu, DType type, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s, bool relu)
     {
+        if (MmaConvolution.TakesData(type, dy, w, s))
+        {
+            MmaConvolution.DataGradient(gpu, type, dx, dy, w, bias, s, relu);
+            return;
+        }
         var pixels = checked(s.N * Launch.Blocks(s.H, s.Stride) * Launch.Blocks(s.W, s.Stride)); // of the first phase, which has most
         int packA = Packed(dy, s.K), packB = Packed(w, s.K), tile = Tile(pixels, s.C, packA, packB);
         gpu.Launch(
@@ -35,6 +50,11 @@ internal static class CudaConvolution
 
     public static void WeightGradient(CudaDevice gpu, DType type, Tensor dw, Tensor x, Tensor dy, ConvShape s)
     {
+        if (MmaConvolution.TakesWeight(type, dy, s))
+        {
+            MmaConvolution.WeightGradient(gpu, type, dw, x, dy, s);
+            return;
+        }
         const int Busy = 512, Least = 256; // blocks that keep a large GPU busy; pixels that are worth a part's sum
         int packA = Packed(x, s.C), packB = Packed(dy, s.K), rows = s.R * s.S * s.C;
         var tile = rows >= 128 && s.K >= 128 && packA + packB == 2 * Quad ? 128 : 64;
@@ -49,7 +69,12 @@ internal static class CudaConvolution
             "conv2d", "conv2d_weight", [("TYPE", type), ("TILE", tile), ("PACK_A", packA), ("PACK_B", packB), ("PACK_Y", Packed(dw, s.K))],
             Launch.Grid(across, down, parts).Of(256),
             to, x, dy, s.Pixels, perPart, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
-        if (parts == 1) return;
+        if (parts > 1) AddParts(gpu, type, dw, partial, parts);
+    }
+
+    /// <summary>The parts of a sum, added in order.</summary>
+    public static void AddParts(CudaDevice gpu, DType type, Tensor dw, CudaScratch partial, int parts)
+    {
         var count = checked((int)dw.Count);
         gpu.Launch("sum_rows", "add_rows", [("TYPE", type), ("VECTOR", DType.F32)], Launch.Grid(Launch.Blocks(count, 32)).Of(32, 8), dw, partial, parts, count);
     }

@@ -93,9 +93,9 @@ public sealed class ModifiedResNet : VisualEncoder
         var statistics = pass == VisualPass.Both ? new StatisticsSets(0, 2) : new StatisticsSets((int)pass, 1);
         var x = Part(images, h =>
         {
-            h = _bn1.Forward(_conv1.Forward(h), statistics, relu: true);
-            h = _bn2.Forward(_conv2.Forward(h), statistics, relu: true);
-            h = _bn3.Forward(_conv3.Forward(h), statistics, relu: true);
+            h = _bn1.Forward(_conv1, h, statistics, relu: true);
+            h = _bn2.Forward(_conv2, h, statistics, relu: true);
+            h = _bn3.Forward(_conv3, h, statistics, relu: true);
             return Ops.AvgPool2d(h, 2);
         });
         var stages = new Tensor[4];
@@ -143,17 +143,16 @@ internal sealed class Bottleneck : Module
 
     public Tensor Forward(Tensor x, StatisticsSets statistics)
     {
-        var y = _bn1.Forward(_conv1.Forward(x), statistics, relu: true);
-        y = _bn2.Forward(_conv2.Forward(y), statistics, relu: true);
+        var y = _bn1.Forward(_conv1, x, statistics, relu: true);
+        y = _bn2.Forward(_conv2, y, statistics, relu: true);
         if (_stride > 1) y = Ops.AvgPool2d(y, _stride);
-        y = _conv3.Forward(y);
         var identity = x;
         if (_shortcutConv != null)
         {
             if (_stride > 1) identity = Ops.AvgPool2d(identity, _stride);
-            identity = _shortcutNorm!.Forward(_shortcutConv.Forward(identity), statistics);
+            identity = _shortcutNorm!.Forward(_shortcutConv, identity, statistics);
         }
-        return _bn3.Forward(y, statistics, relu: true, residual: identity);
+        return _bn3.Forward(_conv3, y, statistics, relu: true, residual: identity);
     }
 }
 

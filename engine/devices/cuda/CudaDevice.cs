@@ -171,6 +171,9 @@ public sealed unsafe partial class CudaDevice : Device
         t_entered = this;
     }
 
+    /// <summary>True while <see cref="CudaGraph"/> records: nothing may be read or uploaded.</summary>
+    internal bool IsCapturing => _capturing;
+
     /// <summary>The device this thread drove last.</summary>
     internal static CudaDevice? Entered => t_entered;
 

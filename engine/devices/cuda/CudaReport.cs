@@ -23,6 +23,7 @@ public static class CudaReport
             var d = CudaDeviceInfo.Of(i);
             lines.Add(($"gpu {i}", string.Create(CultureInfo.InvariantCulture,
                 $"{d.Name}, compute capability {d.Capability / 10}.{d.Capability % 10}, {d.Multiprocessors} multiprocessors, {d.MemoryBytes / (double)(1 << 30):0.0} GiB, {d.SharedBytes >> 10} KiB shared memory a block")));
+            if (!libraries.IsEmulator) lines.Add(("", Convolutions(i)));
         }
         Library(lines, libraries, CudaLibraries.Nvrtc, () => $"{Cuda.CompilerVersion.Major}.{Cuda.CompilerVersion.Minor}");
         Library(lines, libraries, CudaLibraries.CublasLt, () => Cuda.CublasLtVersion.ToString(CultureInfo.InvariantCulture));
@@ -31,6 +32,20 @@ public static class CudaReport
         lines.Add(("kernel cache", string.Create(CultureInfo.InvariantCulture, $"{cache.Folder}, {files} kernels, {bytes / (double)(1 << 20):0.0} MiB (PLIP_CACHE moves it)")));
         Trace(lines, libraries);
         return lines;
+    }
+
+    /// <summary>Which kernels a GPU takes where there is a choice: the first question of whoever wonders about its speed.</summary>
+    private static string Convolutions(int ordinal)
+    {
+        try
+        {
+            using var gpu = new CudaDevice(ordinal);
+            return HopperConvolution.Describe(gpu);
+        }
+        catch (Exception e) when (e is CudaException or ArgumentException)
+        {
+            return $"convolutions: {e.Message}";
+        }
     }
 
     private static void Library(List<(string, string)> lines, CudaLibraries libraries, string name, Func<string> version)

@@ -46,7 +46,7 @@ internal sealed unsafe class KernelCompiler
             Add(name);
             Add(text);
         }
-        foreach (var option in Options(defines)) Add(option);
+        foreach (var option in Options(file, defines)) Add(option);
         return $"{file}-{Convert.ToHexStringLower(hash.GetHashAndReset().AsSpan(0, 16))}";
     }
 
@@ -54,7 +54,7 @@ internal sealed unsafe class KernelCompiler
     /// <exception cref="CudaCompileException">It does not compile; the message shows the lines.</exception>
     public byte[] Compile(string file, IReadOnlyList<string> defines)
     {
-        var options = Options(defines);
+        var options = Options(file, defines);
         using var text = new CStrings();
         byte** headerTexts = text.Array(_sources.Headers.Values), headerNames = text.Array(_sources.Headers.Keys);
         nint program;
@@ -75,7 +75,11 @@ internal sealed unsafe class KernelCompiler
         }
     }
 
-    private List<string> Options(IReadOnlyList<string> defines) => ["--std=c++17", $"--gpu-architecture={_architecture}", "--generate-line-info", .. defines];
+    private List<string> Options(string file, IReadOnlyList<string> defines) => ["--std=c++17", $"--gpu-architecture={ArchitectureOf(file)}", "--generate-line-info", .. defines];
+
+    /// <summary>A file that names an architecture is for that alone, with the instructions that no other has (sm_90a).</summary>
+    private string ArchitectureOf(string file) =>
+        KernelSources.ArchOf(_sources.Text(file)) is > 0 and var arch ? string.Create(CultureInfo.InvariantCulture, $"sm_{arch}a") : _architecture;
 
     /// <summary>Code of an older minor version runs on a newer one of the same major, so the newest known one will do.</summary>
     private static int Newest(int capability)

@@ -151,6 +151,47 @@ public class Conv2dTests
             [Input.Normal(new(n, hi, wi, k), 1), r * f * c * k > 1000 ? w.Fixed : w, Input.Normal(new(c), 3)], 3e-5);
     }
 
+    /// <summary>A relu in the same pass on tensor cores, behind it elsewhere; both types, and the transposed convolution.</summary>
+    [Theory, OnEachDevice("2x5x4x8x3x3x8x1x1", "1x7x6x3x3x3x16x2x1", "1x4x4x2x1x1x3x1x0")]
+    public void A_relu_may_follow(string device, int[] q)
+    {
+        using var d = Devices.Open(device);
+        var s = Geometry(q);
+        Input[] inputs = [Input.Normal(new(s.N, s.H, s.W, s.C), 1), Input.Normal(new(s.R, s.S, s.C, s.K), 2), Input.Normal(new(s.K), 3)];
+        Input[] turned = [Input.Normal(new(s.N, s.Ho, s.Wo, s.K), 4), inputs[1], Input.Normal(new(s.C), 5)];
+        var extra = (s.H + 2 * s.Padding - s.R) % s.Stride;
+        foreach (var bf16 in new[] { false, true })
+        {
+            Input[] Stored(Input[] all) => [.. all.Select(i => bf16 && i.Shape.Rank == 4 ? i.BF16 : i)];
+            Check.Op(d, t => Ops.Conv2d(t[0], t[1], t[2], s.Stride, s.Padding, relu: true), v => Clamped(Forward(v[0], v[1], v[2], s)), Stored(inputs), 3e-5);
+            Check.Op(d, t => Ops.ConvTranspose2d(t[0], t[1], t[2], s.Stride, s.Padding, extra, relu: true),
+                v => Clamped(Scatter(v[0], v[1], v[2], s.N, s.Ho, s.Wo, s.K, s.R, s.S, s.C, s.Stride, s.Padding, s.H, s.W)), Stored(turned), 3e-5);
+        }
+
+        static double[] Clamped(double[] y) => Array.ConvertAll(y, v => Math.Max(v, 0));
+    }
+
+    // Tensor cores: channels that are multiples of 8, or three; tiles of each size, ragged; several parts of a sum; every stride in use.
+    [Theory, OnEachDevice("2x11x9x24x3x3x72x1x1", "1x9x10x16x5x3x136x3x2", "3x13x8x3x3x3x24x2x1", "1x7x9x5x2x2x80x1x0", "2x21x17x16x3x3x24x1x1", "5x6x5x136x2x2x8x1x0",
+        "2x15x14x64x1x1x40x2x0", "1x92x90x8x2x2x72x1x0")]
+    public void Tensor_cores_match_in_BF16(string device, int[] q)
+    {
+        using var d = Devices.Open(device);
+        var s = Geometry(q);
+        using var step = d.BeginStep();
+        var (x, w) = (Input.Normal(new(s.N, s.H, s.W, s.C), 1).BF16.ToTensor(d), Input.Normal(new(s.R, s.S, s.C, s.K), 2).BF16.ToTensor(d));
+        var (xd, wd) = (Array.ConvertAll(Ops.Cast(x, DType.F32).ToArray(), v => (double)v), Array.ConvertAll(Ops.Cast(w, DType.F32).ToArray(), v => (double)v));
+        var y = Ops.Cast(Ops.Conv2d(x, w, null, s.Stride, s.Padding), DType.F32).Keep();
+        Check.Close(Forward(xd, wd, new double[s.K], s), y.ToArray(), 4e-3, "forward"); // half a unit in the last place of BF16, 2⁻⁹
+        // Eighths: exact in BF16.
+        var g = Array.ConvertAll(Values.Normal((int)y.Count, 5), v => MathF.Round(v * 8) / 8);
+        Ops.Sum(Ops.Multiply(y, Tensor.From(d, g, y.Shape))).Backward();
+        using var quiet = step.NoGrad();
+        var (dx, dw) = Backward(xd, wd, Array.ConvertAll(g, v => (double)v), s);
+        Check.Close(dx, Ops.Cast(x.Grad!, DType.F32).ToArray(), 4e-3, "data gradient");
+        Check.Close(dw, w.Grad!.ToArray(), 2e-5, "weight gradient"); // sums and result are F32
+    }
+
     [Fact]
     public void Names_the_channels_when_they_do_not_fit()
     {

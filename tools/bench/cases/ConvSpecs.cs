@@ -19,6 +19,32 @@ internal static class ConvSpecs
 
     public static IEnumerable<OpSpec> Of(Sizes sizes) => Layers(sizes.Pictures).SelectMany(Convolution).Concat(Transposed(sizes.Pictures).SelectMany(Transpose));
 
+    /// <summary>What is timed on a GPU alone: convolutions with batch norm behind them, and every rung of the ladder on a bottleneck's 3×3 filters.</summary>
+    public static IEnumerable<OpSpec> OnGpu(Sizes sizes)
+    {
+        var layers = Layers(sizes.Pictures);
+        return
+        [
+            .. new[] { layers[0], layers[5], layers[6], layers[4] }.Select(Normalized),
+            .. Conv2dLadder.Rungs.Select(r => Convolution(layers[0]).First() with { Op = r.Name, Ours = t => Conv2dLadder.Run(r, t[0], t[1], padding: 1) }),
+        ];
+    }
+
+    /// <summary>A convolution with batch norm and relu behind it, in training; bytes as if nothing between them were moved.</summary>
+    private static OpSpec Normalized(Layer l)
+    {
+        var plain = Convolution(l).First();
+        OpInput y = new(InputKind.Picture, l.N, l.H, l.W, l.To), vector = new(InputKind.Plain, l.To);
+        return plain with
+        {
+            Op = "conv2d_batch_norm_relu",
+            Inputs = [.. plain.Inputs, vector, vector],
+            Bytes = plain.Inputs[0].Bytes + plain.Inputs[1].Bytes + 3.0 * y.Bytes, // y is written, read again when its statistics are known, and its norm written
+            Ours = t => Ops.Conv2dBatchNorm(
+                t[0], t[1], t[2], t[3], [new RunningStatistics(t[2], t[3])], training: true, padding: l.Padding, updateRunning: false, relu: true),
+        };
+    }
+
     private static IEnumerable<OpSpec> Convolution(Layer l)
     {
         var (ho, wo) = ((l.H + 2 * l.Padding - l.R) / l.Stride + 1, (l.W + 2 * l.Padding - l.R) / l.Stride + 1);

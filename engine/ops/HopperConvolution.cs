@@ -1,0 +1,141 @@
+using System.Collections.Concurrent;
+
+namespace Plip.Engine;
+
+/// <summary>
+/// Whether a GPU takes kernels/conv2d_sm90.cu, which was compiled but never run where it was written: only behind a test on that GPU, at
+/// the first use in a process, that holds each of its kernels against the same tiles by mma.sync. PLIP_HOPPER=0 or 1 decides without a test.
+/// </summary>
+internal static class HopperConvolution
+{
+    private const int Capability = 90;
+
+    private static readonly ConcurrentDictionary<(CudaDeviceInfo, DType), Choice> Known = [];
+
+    /// <summary>For pictures stored so.</summary>
+    public static bool IsChosen(CudaDevice gpu, DType type)
+    {
+        if (gpu.Description.Capability != Capability) return false;
+        if (Known.TryGetValue((gpu.Description, type), out var known)) return known.Use;
+        // In a capture nothing can be read back; a step that is captured was run before, so this is met by a test of capturing alone.
+        return !gpu.IsCapturing && Decide(gpu, type).Use;
+    }
+
+    /// <summary>Which kernels a GPU takes, and why, for people.</summary>
+    public static string Describe(CudaDevice gpu)
+    {
+        var choice = Decide(gpu, DType.BF16);
+        return $"convolutions by {(choice.Use ? "wgmma" : "mma.sync")}: {choice.Why}";
+    }
+
+    private static Choice Decide(CudaDevice gpu, DType type)
+    {
+        if (gpu.Description.Capability != Capability) return new(false, "wgmma needs compute capability 9.0");
+        return Known.GetOrAdd((gpu.Description, type), static (_, on) => Forced() ?? Test(on.gpu, on.type, MmaKernels.Warpgroups), (gpu, type));
+    }
+
+    private static Choice? Forced() => Environment.GetEnvironmentVariable("PLIP_HOPPER") switch
+    {
+        null or "" => null,
+        "0" => new(false, "PLIP_HOPPER=0"),
+        "1" => new(true, "PLIP_HOPPER=1, untested"),
+        var other => throw new ArgumentException($"PLIP_HOPPER is \"{other}\"; expected 0 (mma.sync), 1 (wgmma without a test) or nothing (a test decides)"),
+    };
+
+    /// <summary>Holds kernels against those by mma.sync: ragged tiles, taps that change within a stage, several stages; both strides.</summary>
+    internal static Choice Test(CudaDevice gpu, DType type, MmaKernels by)
+    {
+        var step = gpu.CurrentStep;
+        gpu.CurrentStep = null; // what the test makes is its own, and nothing of it is recorded
+        try
+        {
+            foreach (var s in (ReadOnlySpan<ConvShape>)[new(2, 13, 11, 72, 3, 3, 136, 1, 1, 13, 11), new(2, 19, 14, 136, 3, 3, 192, 2, 1, 10, 7)])
+            {
+                var (expected, actual) = (Results(gpu, type, s, MmaKernels.Warps), Results(gpu, type, s, by));
+                foreach (var (name, values) in expected)
+                    if (Distance(values, actual[name]) is var error && !(error <= Tolerance(type)))
+                        return new(false, FormattableString.Invariant($"a test found that wgmma's {name} is off by {error:0.0e+0} of the largest element; report it, with this line"));
+            }
+            return new(true, "a test on this GPU found it right");
+        }
+        catch (Exception e) when (e is CudaCompileException or CudaLaunchException)
+        {
+            return new(false, $"wgmma could not be tried: {e.Message.Split('\n')[0]}");
+        }
+        finally
+        {
+            gpu.CurrentStep = step;
+        }
+    }
+
+    private static Dictionary<string, float[]> Results(CudaDevice gpu, DType type, ConvShape s, MmaKernels by)
+    {
+        var made = new List<Tensor>();
+        Tensor New(DType stored, params int[] shape)
+        {
+            made.Add(Tensor.Empty(gpu, new Shape(shape), stored, nameof(HopperConvolution)));
+            return made[^1];
+        }
+
+        Tensor Normal(uint stream, params int[] shape)
+        {
+            var random = new Philox(20261123, stream);
+            var wide = new float[new Shape(shape).Count];
+            for (var i = 0; i < wide.Length; i++) wide[i] = random.Normal((ulong)i);
+            var (from, to) = (Tensor.From(gpu, wide, new Shape(shape)), New(type, shape));
+            Ops.CastInto(to, from);
+            from.Release();
+            return to;
+        }
+
+        try
+        {
+            var (x, w, dy) = (Normal(1, s.N, s.H, s.W, s.C), Normal(2, s.R, s.S, s.C, s.K), Normal(3, s.N, s.Ho, s.Wo, s.K));
+            var (y, again, dx, dw) = (New(type, s.N, s.Ho, s.Wo, s.K), New(type, s.N, s.Ho, s.Wo, s.K), New(type, s.N, s.H, s.W, s.C), New(DType.F32, s.R, s.S, s.C, s.K));
+            var moments = New(DType.F32, s.N, Launch.Blocks(s.Ho * s.Wo, MmaTile.Large.M), 2, s.K);
+            MmaConvolution.Forward(gpu, type, y, x, w, null, s, false, MmaTile.Large, by);
+            MmaConvolution.Moments(gpu, type, again, moments, x, w, s, MmaTile.Large, by);
+            MmaConvolution.DataGradient(gpu, type, dx, dy, w, null, s, false, MmaTile.Large, by);
+            MmaConvolution.WeightGradient(gpu, type, dw, x, dy, s, MmaTile.Large, by);
+            return new()
+            {
+                ["result"] = Wide(y),
+                ["result with moments"] = Wide(again),
+                ["moments"] = Wide(moments),
+                ["data gradient"] = Wide(dx),
+                ["filters' gradient"] = Wide(dw),
+            };
+        }
+        finally
+        {
+            foreach (var t in made) t.Release();
+        }
+    }
+
+    private static float[] Wide(Tensor x)
+    {
+        if (x.DType == DType.F32) return x.ToArray();
+        var wide = Ops.Cast(x, DType.F32);
+        var values = wide.ToArray();
+        wide.Release();
+        return values;
+    }
+
+    /// <summary>Largest difference over the largest magnitude; not a number where something is not.</summary>
+    private static double Distance(float[] expected, float[] actual)
+    {
+        double worst = 0, largest = 0;
+        for (var i = 0; i < expected.Length; i++)
+        {
+            worst = Math.Max(worst, Math.Abs((double)expected[i] - actual[i])); // a NaN stays one
+            largest = Math.Max(largest, Math.Abs((double)expected[i]));
+        }
+        return worst / largest;
+    }
+
+    /// <summary>Sums in another order tip a rounding: a unit in the last place, and of moments its square.</summary>
+    private static double Tolerance(DType type) => type == DType.BF16 ? 1.0 / 128 : 1.0 / 1024;
+
+    /// <summary>Whether wgmma is used, and why or why not.</summary>
+    internal readonly record struct Choice(bool Use, string Why);
+}

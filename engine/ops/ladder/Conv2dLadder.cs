@@ -1,0 +1,34 @@
+namespace Plip.Engine;
+
+/// <summary>
+/// The rungs below <see cref="Ops.Conv2d"/>, forward alone. kernels/conv2d.cu, the best without tensor cores, still takes F32; kernels/conv2d_mma.cu
+/// takes what is stored in two bytes.
+/// </summary>
+internal static class Conv2dLadder
+{
+    private const int Side = 16;
+
+    /// <summary>From the first to the last.</summary>
+    public static IReadOnlyList<Rung> Rungs { get; } =
+    [
+        new("conv2d", 1, "conv2d_1", "a thread a result"),
+        new("conv2d", 2, "conv2d_2", "tiles of a product in shared memory"),
+    ];
+
+    /// <summary>A rung's result for pictures (N, H, W, C) and filters (R, S, C, K) on a GPU; on the CPU the op's, to compare with.</summary>
+    public static Tensor Run(Rung rung, Tensor x, Tensor weight, int stride = 1, int padding = 0)
+    {
+        if (x.Device is not CudaDevice gpu) return Ops.Conv2d(x, weight, null, stride, padding);
+        var s = Ops.Geometry(x, weight, null, stride, padding, rung.Name);
+        var y = Tensor.Empty(gpu, new Shape(s.N, s.Ho, s.Wo, s.K), x.DType);
+        if (rung.Number == 1)
+            gpu.Launch(
+                rung.Source, "conv2d_1", [("TYPE", x.DType)], Launch.PerElement(y.Count),
+                y, x, weight, y.Count, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
+        else
+            gpu.Launch(
+                rung.Source, "conv2d_2", [("TYPE", x.DType)], Launch.Grid(Launch.Blocks(s.Pixels, Side), Launch.Blocks(s.K, Side)).Of(Side, Side),
+                y, x, weight, s.Pixels, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
+        return y;
+    }
+}
