@@ -58,9 +58,14 @@ internal static class HopperConvolution
             }
             return new(true, "a test on this GPU found it right");
         }
-        catch (Exception e) when (e is CudaCompileException or CudaLaunchException)
+        catch (CudaCompileException e)
         {
             return new(false, $"wgmma could not be tried: {e.Message.Split('\n')[0]}");
+        }
+        catch (CudaLaunchException e)
+        {
+            // The context went with it: nothing can go on from here, but the next process can.
+            throw new CudaLaunchException($"the test of wgmma's convolutions failed: set PLIP_HOPPER=0, and report it with this: {e.Message}", e.Code);
         }
         finally
         {
