@@ -1,14 +1,19 @@
 // activations.cu: functions of one element.          compiled per use: -DTYPE=float|bf16|half -DPACK=4|8|1 -DFUNCTION=gelu|relu|sigmoid|tanh
 //   maths    gelu x·Φ(x), by the error function; relu max(x, 0); sigmoid 1/(1+e⁻ˣ); tanh. dx = dy·slope(saved), saved is x for gelu, else y
 //   traffic  forward 8 bytes an element in F32, backward 12; half in two-byte types. Gelu is near the limit of arithmetic in BF16
-//   launch   a thread for each PACK elements (16 bytes), block 256
-//   care     erfc, not 1+erf: the tail of gelu keeps its digits. A NaN stays one. No fast-math: e⁻ˣ may overflow and then gives the limit
+//            backward_sums: backward with the sum over rows in the same pass: 6 bytes an element in BF16 where a pass of its own for the
+//            sums would make it 8; partial sums are a 32nd of dx in F32
+//   launch   a thread for each PACK elements (16 bytes), block 256. backward_sums: block (32, 8), 32·PACK columns × 64 rows
+//   care     erfc, not 1+erf: the tail of gelu keeps its digits. A NaN stays one. No fast-math: e⁻ˣ may overflow and then gives the limit.
+//            Sums: a block's rows are added in the order of its warps, blocks in their own order, before dx is rounded
 //   see      arXiv:1606.08415 · engine/ops/Activations.cs · ActivationsTests
 // options  -DTYPE=float -DPACK=4|1 -DFUNCTION=gelu|relu|sigmoid|tanh
 // options  -DTYPE=bf16|half -DPACK=8 -DFUNCTION=gelu|relu|sigmoid|tanh
+// options  -DTYPE=bf16|half -DPACK=1 -DFUNCTION=gelu
 #include "load.cuh"
 
 typedef TYPE T;
+constexpr int WARPS = 8, ROWS_PER_BLOCK = 64, WIDTH = 32 * PACK;
 
 namespace function {
 
@@ -63,4 +68,35 @@ extern "C" __global__ void __launch_bounds__(256) activation_backward(T* dx, con
     if (i + PACK <= count) backward<PACK>(dx + i, dy + i, saved + i);
     else
         for (i64 j = i; j < count; j++) backward<1>(dx + j, dy + j, saved + j);
+}
+
+/// dx of rows × cols (cols a multiple of PACK), and each column's sum over a block's rows into partial (blocks of rows × cols).
+extern "C" __global__ void __launch_bounds__(256) activation_backward_sums(T* dx, float* partial, const T* dy, const T* saved, int rows, int cols) {
+    __shared__ float part[WARPS][WIDTH];
+    const int warp = threadIdx.y, lane = threadIdx.x, c = (blockIdx.x * 32 + lane) * PACK;
+    const int end = min(rows, (int)(blockIdx.y + 1) * ROWS_PER_BLOCK);
+    Vec<float, PACK> sum;
+#pragma unroll
+    for (int i = 0; i < PACK; i++) sum[i] = 0;
+    if (c < cols)
+        for (int row = blockIdx.y * ROWS_PER_BLOCK + warp; row < end; row += WARPS) {
+            const i64 at = (i64)row * cols + c;
+            Vec<float, PACK> d = load<PACK>(dy + at), s = load<PACK>(saved + at);
+#pragma unroll
+            for (int i = 0; i < PACK; i++) {
+                d[i] *= F::slope(s[i]);
+                sum[i] += d[i];
+            }
+            store(dx + at, d);
+        }
+#pragma unroll
+    for (int i = 0; i < PACK; i++) part[warp][lane * PACK + i] = sum[i];
+    __syncthreads();
+    for (int k = warp * 32 + lane; k < WIDTH; k += 32 * WARPS) {
+        const int column = blockIdx.x * WIDTH + k;
+        if (column >= cols) break;
+        float total = part[0][k];
+        for (int w = 1; w < WARPS; w++) total += part[w][k];
+        partial[(i64)blockIdx.y * cols + column] = total;
+    }
 }

@@ -6,15 +6,18 @@
 //   flops    4·Tq·Tk·D forward, 14 backward (two products more than the least, so that no sum needs atomics), in F32 on the plain units
 //   launch   a block of 16 × 16 threads for (tile, head); a tile is ROWS queries (keys in the last kernel) of one sequence, so that
 //            grid.x = ⌊T/ROWS⌋ + B covers any lengths without the host knowing them; blocks with nothing to do return
-//            shared memory: see AttentionTiles in engine/ops/Attention.cs, 52 KB forward and 71 KB backward at D = 64
+//            shared memory: see engine/ops/AttentionPlain.cs, 52 KB forward and 71 KB backward at D = 64
 //   care     the largest score so far is taken off before exp, and sums are rescaled when it grows. Rows of shared memory are
 //            4 mod 8 floats apart: sixteen rows read 16 bytes each without a bank conflict. A thread's sums run in the order of the keys
 //            (queries): the same bits every time
-//   see      engine/ops/Attention.cs · AttentionTests
+//   see      the way of F32; what two bytes store goes to attention_mma.cu, one rung up, unless its heads are wider than 256; the rung below is
+//            ladder/attention_2.cu · engine/ops/AttentionPlain.cs · AttentionTests
 // options  -DTYPE=float -DPACK=4 -DHEAD=64|128|256
-// options  -DTYPE=bf16|half -DPACK=8 -DHEAD=64|128|256
-// options  -DTYPE=float|bf16|half -DPACK=1 -DHEAD=3|70
+// options  -DTYPE=bf16|half -DPACK=8 -DHEAD=64|256|264
+// options  -DTYPE=float -DPACK=1 -DHEAD=3|70
+// options  -DTYPE=bf16|half -DPACK=1 -DHEAD=257
 #include "load.cuh"
+#include "packed.cuh"
 #include "smem.cuh"
 #include "warp.cuh"
 
@@ -25,22 +28,6 @@ constexpr int ROWS = HEAD <= 64 ? 64 : HEAD <= 128 ? 32 : 16;                   
 constexpr int FORWARD = ROWS;                                                                      // keys at a time
 constexpr int BACKWARD = HEAD <= 64 ? 32 : 16;                                                     // keys or queries at a time
 constexpr int R = ROWS / SIDE;
-
-/// The rows of one sequence that a block owns.
-struct Tile { int sequence, first, count; };
-
-/// Sequence b has the tiles from at[b]/ROWS + b on: enough, for ⌊(a+n)/R⌋ − ⌊a/R⌋ + 1 ≥ ⌈n/R⌉. count ≤ 0: nothing to do.
-__device__ __forceinline__ Tile find_tile(const int* at, int sequences) {
-    const int tile = blockIdx.x;
-    int low = 0, high = sequences - 1;
-    while (low < high) {
-        const int middle = (low + high + 1) / 2;
-        if (at[middle] / ROWS + middle <= tile) low = middle;
-        else high = middle - 1;
-    }
-    const int skipped = (tile - (at[low] / ROWS + low)) * ROWS, first = at[low] + skipped;
-    return Tile{low, first, min(ROWS, at[low + 1] - first)};
-}
 
 /// N rows of a head into shared memory, times factor; rows from count on are zeros.
 template <int N> __device__ __forceinline__ void load_tile(float* to, const T* from, int count, int width, float factor) {
@@ -117,7 +104,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_forward(
     constexpr int N = FORWARD / SIDE;
     DYN_SMEM(float, own);
     float *other = own + ROWS * STRIDE, *p = other + FORWARD * STRIDE;
-    const Tile tile = find_tile(cu_query, sequences);
+    const Tile tile = find_tile<ROWS>(cu_query, sequences);
     if (tile.count <= 0) return;
     const int tx = threadIdx.x, ty = threadIdx.y, end = cu_key[tile.sequence + 1];
     const i64 column = (i64)blockIdx.y * HEAD;
@@ -189,7 +176,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_backward_quer
     constexpr int N = BACKWARD / SIDE;
     DYN_SMEM(float, own_q);
     float *own_dy = own_q + ROWS * STRIDE, *keys = own_dy + ROWS * STRIDE, *values = keys + BACKWARD * STRIDE, *ds = values + BACKWARD * STRIDE;
-    const Tile tile = find_tile(cu_query, sequences);
+    const Tile tile = find_tile<ROWS>(cu_query, sequences);
     if (tile.count <= 0) return;
     const int tx = threadIdx.x, ty = threadIdx.y, end = cu_key[tile.sequence + 1];
     const i64 column = (i64)blockIdx.y * HEAD, at = (i64)tile.first * width + column;
@@ -238,7 +225,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) attention_backward_keys
     DYN_SMEM(float, own_k);
     float *own_v = own_k + ROWS * STRIDE, *walked_q = own_v + ROWS * STRIDE, *walked_dy = walked_q + BACKWARD * STRIDE;
     float *p = walked_dy + BACKWARD * STRIDE, *ds = p + ROWS * (BACKWARD + 4);
-    const Tile tile = find_tile(cu_key, sequences);
+    const Tile tile = find_tile<ROWS>(cu_key, sequences);
     if (tile.count <= 0) return;
     const int tx = threadIdx.x, ty = threadIdx.y, end = cu_query[tile.sequence + 1];
     const i64 column = (i64)blockIdx.y * HEAD, at = (i64)tile.first * width + column;

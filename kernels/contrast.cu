@@ -1,29 +1,17 @@
-// contrast.cu: the contrastive losses over all pairs of a batch.          compiled per use: -DROW=Matching|Instance|Alignment
-//   maths    u = v/|v|; C = u·wᵀ (by cuBLASLt); a loss for each row of C, which its gradient overwrites; the same of Cᵀ for the
-//            columns; dv = (du − u(u·du))/|v| + d|v|·u
+// contrast.cu: the contrastive losses over all pairs of a small batch.    compiled per use: -DROW=Matching|Instance|Alignment
+//   maths    C = u·wᵀ (by cuBLASLt; u = v/|v| by contrast_sides.cu); a loss for each row of C, which its gradient overwrites; the same of
+//            Cᵀ for the columns
 //            Matching:  Σ p·(log p − log(q+ε)), p = softmax(s·f·C), f = 1 or |v|; a, b, c = s, ε, form of q (0: y/Σy, 1: y/√Σy²)
 //            Instance:  ½·(log Σ e^(s·C) − s·Cᵢᵢ); a = s
 //            Alignment: Σ log(1 + e^(−τp·(C−α))) or log(1 + e^(τn·(C−β))); a, b, c, d = α, β, τp, τn
 //   traffic  N² floats: rows read two or three times (from L2) and written once; both ways turn them twice more
-//   launch   normalize, combine: a warp a row, block (32, 4). rows: block 128, a block a row. turn: block (32, 8), a block for 32×32
-//   care     of equal floats a NaN is not one: identities are compared as integers. A zero embedding has no direction: u = 0 and
-//            its gradient is 0. Logarithms of a row are taken once, in F64, as the CPU does. Sums in fixed order
-//   see      engine/ops/Contrast.cs, Cmpm.cs, InfoNce.cs, AlignmentLoss.cs · CmpmTests, SdmTests, InfoNceTests, AlignmentLossTests
+//   launch   rows: block 128, a block a row. turn: block (32, 8), a block for 32×32
+//   care     of equal floats a NaN is not one: identities are compared as integers. Logarithms of a row are taken once, in
+//            F64, as the CPU does. Sums in fixed order
+//   see      contrast_stream.cu for large batches · engine/ops/ContrastStored.cs, Cmpm.cs, InfoNce.cs, AlignmentLoss.cs · CmpmTests, SdmTests, InfoNceTests, AlignmentLossTests
 // options  -DROW=Matching|Instance|Alignment
 #include "smem.cuh"
 #include "warp.cuh"
-
-extern "C" __global__ void __launch_bounds__(128) contrast_normalize(float* u, float* size, const float* x, int rows, int cols, int first) {
-    const int row = blockIdx.x * blockDim.y + threadIdx.y, lane = threadIdx.x;
-    if (row >= rows) return;
-    x += (i64)row * cols;
-    u += (i64)row * cols;
-    float squares = 0;
-    for (int c = lane; c < cols; c += 32) squares += x[c] * x[c];
-    const float length = sqrtf(warp_sum(squares)), by = length > 0 ? 1.f / length : 0.f;
-    if (lane == 0) size[first + row] = length;
-    for (int c = lane; c < cols; c += 32) u[c] = x[c] * by;
-}
 
 /// A row of cosines as one block sees it, and what its loss takes.
 struct Row {
@@ -141,18 +129,4 @@ extern "C" __global__ void __launch_bounds__(256) contrast_total(float* y, const
     for (int i = threadIdx.x; i < count; i += 256) sum += losses[i];
     sum = block_total<256>(sum);
     if (threadIdx.x == 0) *y = (float)(sum / n);
-}
-
-// From du, which stands in dx, to the gradient of what was normalised.
-extern "C" __global__ void __launch_bounds__(128) contrast_combine(
-    float* dx, const float* dy, const float* u, const float* size, const float* by_size, int n, int cols, int first) {
-    const int row = blockIdx.x * blockDim.y + threadIdx.y, lane = threadIdx.x;
-    if (row >= n) return;
-    dx += (i64)row * cols;
-    u += (i64)row * cols;
-    const float scale = *dy / n, length = size[first + row], inverse = length > 0 ? scale / length : 0.f;
-    float dot = 0;
-    for (int c = lane; c < cols; c += 32) dot = fmaf(dx[c], u[c], dot);
-    const float along = scale * by_size[first + row] - inverse * warp_sum(dot);
-    for (int c = lane; c < cols; c += 32) dx[c] = fmaf(dx[c], inverse, u[c] * along);
 }

@@ -1,13 +1,14 @@
-// optimizers.cu: an update of the flat parameters.          compiled per use: -DTYPE=float|bf16 -DCOPY=0|1
+// optimizers.cu: an update of the flat parameters.          compiled per use: -DTYPE=float|bf16|half -DCOPY=0|1
 //   maths    AdamW, Adan, SGD with momentum as their pages in engine/optim write them; F32 throughout
 //   traffic  p and each moment read and written, g read, the copy written: 28 bytes an element for AdamW, 44 Adan, 20 SGD, and 2 for a
-//            BF16 copy. Bound by memory: 110 M parameters by AdamW are 3.1 GB, a millisecond at 3 TB/s
+//            two-byte copy. Bound by memory: 110 M parameters by AdamW are 3.1 GB, a millisecond at 3 TB/s
 //   launch   a thread for each 4 elements (16 bytes of each F32 buffer), block 256; ranges are multiples of 16 elements
 //   care     what changes from update to update is read from memory, so that a captured graph can be replayed: the constants of this
-//            range, and the norm of the gradient with the factor that clips it. Where the norm is not finite nothing is touched
+//            range, and the norm of the gradient with the factor that clips it. Where the norm is not finite nothing is touched but
+//            the number of refused updates, by one thread of the first range
 //   see      engine/optim/Optimizer.cs, AdamW.cs, Adan.cs, Sgd.cs, GradientClip.cs · OptimizerTests, ComputeCopyTests
 // options  -DTYPE=float -DCOPY=0
-// options  -DTYPE=bf16 -DCOPY=1
+// options  -DTYPE=bf16|half -DCOPY=1
 #include "load.cuh"
 
 typedef TYPE T;
@@ -51,9 +52,14 @@ struct Sgd {
 
 template <class Rule>
 __device__ __forceinline__ void update(
-    float* p, T* copy, const float* g, float* const (&m)[Rule::moments], const float* constants, const float* norm, i64 first, i64 count) {
+    float* p, T* copy, const float* g, float* const (&m)[Rule::moments], const float* constants, const float* norm, int* refused, i64 first,
+    i64 count) {
     const i64 k = ((i64)blockIdx.x * blockDim.x + threadIdx.x) * 4, i = first + k;
-    if (k >= count || (norm && norm[3] == 0)) return;
+    if (k >= count) return;
+    if (norm && norm[3] == 0) {
+        if (refused && k == 0) ++*refused;
+        return;
+    }
     const Rule rule = *(const Rule*)constants;
     const float grad_scale = norm ? rule.grad_scale * norm[2] : rule.grad_scale;
     Vec<float, 4> value = load<4>(p + i), state[Rule::moments];
@@ -76,20 +82,22 @@ __device__ __forceinline__ void update(
 }
 
 extern "C" __global__ void __launch_bounds__(256) adamw(
-    float* p, T* copy, float* mean, float* square, const float* g, const float* constants, const float* norm, int slot, i64 first, i64 count) {
+    float* p, T* copy, float* mean, float* square, const float* g, const float* constants, const float* norm, int* refused, int slot,
+    i64 first, i64 count) {
     float* const moments[] = {mean, square};
-    update<AdamW>(p, copy, g, moments, constants + slot, norm, first, count);
+    update<AdamW>(p, copy, g, moments, constants + slot, norm, refused, first, count);
 }
 
 extern "C" __global__ void __launch_bounds__(256) adan(
     float* p, T* copy, float* mean, float* difference, float* square, float* previous, const float* g, const float* constants,
-    const float* norm, int slot, i64 first, i64 count) {
+    const float* norm, int* refused, int slot, i64 first, i64 count) {
     float* const moments[] = {mean, difference, square, previous};
-    update<Adan>(p, copy, g, moments, constants + slot, norm, first, count);
+    update<Adan>(p, copy, g, moments, constants + slot, norm, refused, first, count);
 }
 
 extern "C" __global__ void __launch_bounds__(256) sgd(
-    float* p, T* copy, float* velocity, const float* g, const float* constants, const float* norm, int slot, i64 first, i64 count) {
+    float* p, T* copy, float* velocity, const float* g, const float* constants, const float* norm, int* refused, int slot, i64 first,
+    i64 count) {
     float* const moments[] = {velocity};
-    update<Sgd>(p, copy, g, moments, constants + slot, norm, first, count);
+    update<Sgd>(p, copy, g, moments, constants + slot, norm, refused, first, count);
 }

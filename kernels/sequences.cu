@@ -9,20 +9,10 @@
 // options  -DTYPE=bf16 -DOTHER=bf16 -DPACK=4
 // options  -DTYPE=half -DOTHER=half -DPACK=4
 #include "load.cuh"
+#include "packed.cuh"
 
 typedef TYPE T;
 constexpr int WARPS = 8;
-
-/// The last sequence that begins at or before row t, so that empty ones before it are passed over.
-__device__ __forceinline__ int sequence_of(const int* at, int sequences, int t) {
-    int low = 0, high = sequences - 1;
-    while (low < high) {
-        const int middle = (low + high + 1) / 2;
-        if (at[middle] <= t) low = middle;
-        else high = middle - 1;
-    }
-    return low;
-}
 
 extern "C" __global__ void __launch_bounds__(256) sequence_sum(OTHER* y, const T* x, const int* at, int cols, int mean) {
     __shared__ float part[WARPS][32 * PACK];

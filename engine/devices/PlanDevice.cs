@@ -14,7 +14,8 @@ public sealed class PlanDevice(bool forGpu = false) : Device
     private const int Remembered = 1 << 20; // bytes of an upload that may be read again
     private const long Unit = 256;
 
-    private readonly Dictionary<long, PriorityQueue<nint, nint>> _free = [];
+    private readonly FreeBlocks _free = new();
+    private readonly Dictionary<nint, long> _sizes = [];
     private readonly Dictionary<nint, byte[]> _uploads = [];
     private nint _next = 1 << 20;
 
@@ -66,21 +67,21 @@ public sealed class PlanDevice(bool forGpu = false) : Device
     /// <inheritdoc/>
     protected override nint Take(long bytes)
     {
-        var size = CpuDevice.SizeClass(bytes);
-        if (_free.TryGetValue(size, out var free) && free.TryDequeue(out var block, out _)) return block;
-        ReservedBytes += size;
-        block = _next;
-        _next += (nint)((size + Unit - 1) / Unit * Unit);
+        if (!_free.TryTake(FreeBlocks.SizeClass(bytes), out var block, out var size))
+        {
+            ReservedBytes += size;
+            block = _next;
+            _next += (nint)((size + Unit - 1) / Unit * Unit);
+        }
+        _sizes[block] = size;
         return block;
     }
 
     /// <inheritdoc/>
     protected override void Give(nint pointer, long bytes)
     {
-        var size = CpuDevice.SizeClass(bytes);
         _uploads.Remove(pointer);
-        if (!_free.TryGetValue(size, out var free)) _free[size] = free = new PriorityQueue<nint, nint>();
-        free.Enqueue(pointer, pointer);
+        _free.Put(pointer, _sizes[pointer]);
     }
 
     /// <summary>Nothing is to be returned.</summary>

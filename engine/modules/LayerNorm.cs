@@ -21,4 +21,8 @@ public sealed class LayerNorm : Module
 
     /// <summary>(…, C) → (…, C).</summary>
     public Tensor Forward(Tensor x) => Ops.LayerNorm(x, Weight.Value, Bias.Value, _eps);
+
+    /// <summary>Of x + dropout(a), in one pass: see <see cref="Ops.AddLayerNorm"/>.</summary>
+    public Tensor ForwardAdd(Tensor x, Tensor a, float p = 0f, Philox random = default, Tensor? step = null) =>
+        Ops.AddLayerNorm(x, a, Weight.Value, Bias.Value, _eps, p, random, step);
 }

@@ -22,4 +22,11 @@ public sealed class Linear : Module
 
     /// <summary>GELU of <see cref="Forward"/>, in one pass.</summary>
     public Tensor ForwardGelu(Tensor x) => Ops.LinearGelu(Ops.Cast(x, Weight.Compute.DType), Weight.Compute, Bias?.Value);
+
+    /// <summary>Mean cross entropy of <see cref="Forward"/>'s rows as logits, which are never all in memory: see <see cref="Ops.LinearCrossEntropy(Tensor, Tensor, Tensor?, Tensor, int)"/>.</summary>
+    /// <param name="x">(M, In).</param>
+    /// <param name="labels">I32 (M).</param>
+    /// <param name="ignoreIndex">The label of rows that do not count.</param>
+    public Tensor CrossEntropy(Tensor x, Tensor labels, int ignoreIndex = -100) =>
+        Ops.LinearCrossEntropy(Ops.Cast(x, Weight.Compute.DType), Weight.Compute, Bias?.Value, labels, ignoreIndex);
 }

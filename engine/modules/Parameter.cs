@@ -40,7 +40,7 @@ public sealed class Parameter
         $"parameter {Name} {Shape} has no memory: call ParameterStore.Materialize(device, model, …) first, and use it while the store lives");
 
     /// <summary>
-    /// What a pass computes with: the BF16 copy of a matrix where the store keeps one (DESIGN 5), otherwise <see cref="Value"/>.
+    /// What a pass computes with: the BF16 or F16 copy of a matrix where the store keeps one (DESIGN 5), otherwise <see cref="Value"/>.
     /// A leaf whose gradient is added to the same F32 <see cref="Grad"/>. Vectors (biases, γ, β) are always F32.
     /// </summary>
     /// <exception cref="InvalidOperationException">No store has materialised it.</exception>

@@ -3,7 +3,7 @@ namespace Plip.Engine;
 /// <summary>
 /// The memory of a model (DESIGN 4): trainable parameters lie in one flat F32 buffer, ordered by group, their gradients
 /// in a second at the same offsets, frozen parameters in a third. Each <see cref="Parameter"/> is a view with a name, so one
-/// pass updates everything and one reduction gives the norm of the gradient. For mixed precision a copy in BF16 lies beside the
+/// pass updates everything and one reduction gives the norm of the gradient. For mixed precision a copy in BF16 or F16 lies beside the
 /// values (DESIGN 5), which the optimiser writes in the same pass. It belongs to no step; dispose it yourself.
 /// </summary>
 public sealed partial class ParameterStore : IDisposable
@@ -57,7 +57,7 @@ public sealed partial class ParameterStore : IDisposable
     public Tensor Values { get; }
 
     /// <summary>
-    /// The values as passes compute with them: a BF16 copy at the offsets of <see cref="Values"/>, or <see cref="Values"/> itself
+    /// The values as passes compute with them: a BF16 or F16 copy at the offsets of <see cref="Values"/>, or <see cref="Values"/> itself
     /// where none was asked for. Optimisers write it with the values.
     /// </summary>
     public Tensor Compute => _compute ?? Values;
@@ -68,7 +68,7 @@ public sealed partial class ParameterStore : IDisposable
     /// <summary>Bytes of their copies for passes; 0 where there are none.</summary>
     public long CopyBytes => (_compute?.Bytes ?? 0) + (_frozenCompute?.Bytes ?? 0);
 
-    /// <summary>The BF16 copy, or null.</summary>
+    /// <summary>The BF16 or F16 copy, or null.</summary>
     internal Tensor? ComputeCopy => _compute;
 
     /// <summary>What <see cref="GradientClip"/> writes and optimisers read, see <see cref="GradientNorm"/>.</summary>
@@ -95,16 +95,18 @@ public sealed partial class ParameterStore : IDisposable
     /// <param name="groups">First match wins; null is one group of everything.</param>
     /// <param name="training">False for inference: no gradients, every parameter frozen.</param>
     /// <param name="computeType">
-    /// BF16 keeps a copy of the parameters in it, which layers use for matrices (<see cref="Parameter.Compute"/>); values and
-    /// gradients are F32 all the same. F32, the default, keeps none.
+    /// BF16, or F16 on a GPU, keeps a copy of the parameters in it, which layers use for matrices (<see cref="Parameter.Compute"/>);
+    /// values and gradients are F32 all the same. F32, the default, keeps none. F16 wants a <see cref="LossScaler"/>.
     /// </param>
-    /// <exception cref="ArgumentException">A parameter that no group takes, two of one name, or another compute type.</exception>
+    /// <exception cref="ArgumentException">A parameter that no group takes, two of one name, or a compute type the device has not.</exception>
     /// <exception cref="InvalidOperationException">The model is part of another, or has a store already.</exception>
     public static ParameterStore Materialize(
         Device device, Module root, ulong? seed, IReadOnlyList<ParameterGroup>? groups = null, bool training = true, DType computeType = DType.F32)
     {
-        if (computeType is not (DType.F32 or DType.BF16))
-            throw new ArgumentException($"Materialize: parameters are computed with as F32 or BF16, not {computeType}");
+        if (computeType is not (DType.F32 or DType.BF16 or DType.F16))
+            throw new ArgumentException($"Materialize: parameters are computed with as F32, BF16 or F16, not {computeType}");
+        if (computeType == DType.F16 && device is CpuDevice or PlanDevice { ForGpu: false })
+            throw new ArgumentException("Materialize: the CPU device computes in F32 or BF16, and F16 needs a GPU; choose BF16 here");
         groups ??= [ParameterGroup.All];
         if (root.Path.Length > 0)
             throw new InvalidOperationException($"Materialize: the module is {root.Path} of a larger model; materialise the root");
@@ -152,7 +154,7 @@ public sealed partial class ParameterStore : IDisposable
     }
 
     /// <summary>
-    /// Makes the BF16 copies anew from the values, where there are any. Materialize, <see cref="Load"/>, optimisers and
+    /// Makes the BF16 or F16 copies anew from the values, where there are any. Materialize, <see cref="Load"/>, optimisers and
     /// <see cref="Ema"/> keep them as they must be; call it after writing to <see cref="Values"/> or to a <see cref="Parameter.Value"/>.
     /// </summary>
     public void RefreshCompute()

@@ -10,8 +10,8 @@ namespace Plip.Engine;
 //   cost      one exp for each of the N² scores; see Contrast for the rest
 public static partial class Ops
 {
-    /// <summary>The alignment loss over all N² pairs, divided by N; a scalar. F32.</summary>
-    /// <param name="images">Image embeddings (N, D).</param>
+    /// <summary>The alignment loss over all N² pairs, divided by N; a scalar in F32.</summary>
+    /// <param name="images">Image embeddings (N, D), F32 or BF16, on a GPU also F16; any N, in memory O(N·D).</param>
     /// <param name="texts">Text embeddings (N, D).</param>
     /// <param name="identities">Identity of each pair (N), I32.</param>
     /// <param name="alpha">Cosine above which a positive pair is good.</param>
@@ -33,42 +33,78 @@ file readonly unsafe struct AlignmentRow(float alpha, float beta, float positive
 {
     public (string Name, float A, float B, float C, float D) Cuda => ("Alignment", alpha, beta, positiveScale, negativeScale);
 
+    public int Fields => 2;
+
+    public float Scale => 1;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Add<V>(V cosine, V c, V match, ref V other, ref V same, ref V along, ref V alongSame, ref V square) where V : struct, IVector<V> =>
+        other += LossAndSlope(cosine, match, out _);
+
+    public ContrastNumbers Finish(in ContrastSums sums, float own) => new(sums.Other, 0, 0, 0, 0);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Slope<V>(V cosine, V match, V factor, V shift, V same, V other) where V : struct, IVector<V>
+    {
+        LossAndSlope(cosine, match, out var slope);
+        return slope;
+    }
+
     public double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>
     {
         dFactor = 0;
-        return Loop.Sum<V, Pair>(new(cosines, identities, identities[i], alpha, beta, positiveScale, negativeScale), n);
+        return Overwrite<V>(new(this, cosines, identities, identities[i]), n);
+    }
+
+    /// <remarks>Of two copies of the loop's body: the six of <see cref="Loop.Sum"/> are more than the JIT inlines.</remarks>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static float Overwrite<V>(Pair pair, int n) where V : struct, IVector<V>
+    {
+        V sum = default;
+        var j = 0;
+        for (; j <= n - V.Count; j += V.Count) sum += pair.At<V>(j);
+        Vec1 rest = default;
+        for (; j < n; j++) rest += pair.At<Vec1>(j);
+        return V.Sum(sum) + rest.Value;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private V LossAndSlope<V>(V cosine, V same, out V gradient) where V : struct, IVector<V>
+    {
+        var slope = V.Select(same, V.Create(-positiveScale), V.Create(negativeScale));
+        var z = (cosine - V.Select(same, V.Create(alpha), V.Create(beta))) * slope;
+        var e = VectorMath.ExpToZero(-V.Abs(z));
+        var positive = V.Less(default, z);
+        var one = V.Create(1f);
+        gradient = slope * V.Select(positive, one, e) / (one + e);
+        return V.Where(positive, z) + LogOnePlus(e);
+    }
+
+    /// <summary>log(1+e) for e in 0 … 1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static V LogOnePlus<V>(V e) where V : struct, IVector<V>
+    {
+        var s = e / (e + V.Create(2f));
+        var z = s * s;
+        var p = V.Fma(z, V.Create(2f / 15), V.Create(2f / 13));
+        p = V.Fma(p, z, V.Create(2f / 11));
+        p = V.Fma(p, z, V.Create(2f / 9));
+        p = V.Fma(p, z, V.Create(2f / 7));
+        p = V.Fma(p, z, V.Create(2f / 5));
+        p = V.Fma(p, z, V.Create(2f / 3));
+        return V.Fma(p * z, s, s + s);
     }
 
     /// <summary>The loss of a pair; overwrites its cosine with the gradient.</summary>
-    private readonly struct Pair(
-        float* cosines, int* identities, int own, float alpha, float beta, float positiveScale, float negativeScale) : ITerm
+    private readonly struct Pair(AlignmentRow row, float* cosines, int* identities, int own)
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V At<V>(long j) where V : struct, IVector<V>
+        public V At<V>(int j) where V : struct, IVector<V>
         {
             var same = V.SameBits(V.Load((float*)identities + j), V.Create(BitConverter.Int32BitsToSingle(own)));
-            var slope = V.Select(same, V.Create(-positiveScale), V.Create(negativeScale));
-            var z = (V.Load(cosines + j) - V.Select(same, V.Create(alpha), V.Create(beta))) * slope;
-            var e = VectorMath.ExpToZero(-V.Abs(z));
-            var positive = V.Less(default, z);
-            var one = V.Create(1f);
-            (slope * V.Select(positive, one, e) / (one + e)).Store(cosines + j);
-            return V.Where(positive, z) + LogOnePlus(e);
-        }
-
-        /// <summary>log(1+e) for e in 0 … 1.</summary>
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static V LogOnePlus<V>(V e) where V : struct, IVector<V>
-        {
-            var s = e / (e + V.Create(2f));
-            var z = s * s;
-            var p = V.Fma(z, V.Create(2f / 15), V.Create(2f / 13));
-            p = V.Fma(p, z, V.Create(2f / 11));
-            p = V.Fma(p, z, V.Create(2f / 9));
-            p = V.Fma(p, z, V.Create(2f / 7));
-            p = V.Fma(p, z, V.Create(2f / 5));
-            p = V.Fma(p, z, V.Create(2f / 3));
-            return V.Fma(p * z, s, s + s);
+            var loss = row.LossAndSlope(V.Load(cosines + j), same, out var gradient);
+            gradient.Store(cosines + j);
+            return loss;
         }
     }
 }

@@ -21,8 +21,8 @@ public enum MatchNormalization
 // Without normalisation training starts on a plateau near the loss of a uniform p; with it, a scale of 3 does not.
 public static partial class Ops
 {
-    /// <summary>Cross-modal projection matching, both directions added; a scalar. F32.</summary>
-    /// <param name="images">Image embeddings (N, D).</param>
+    /// <summary>Cross-modal projection matching, both directions added; a scalar in F32.</summary>
+    /// <param name="images">Image embeddings (N, D), F32 or BF16, on a GPU also F16; any N, in memory O(N·D).</param>
     /// <param name="texts">Text embeddings (N, D); row i belongs to image i.</param>
     /// <param name="identities">Identity of each pair (N), I32.</param>
     /// <param name="normalizeBoth">Scores are scaled cosines; otherwise projections on the other side's unit vector, as in the paper.</param>
@@ -45,6 +45,45 @@ internal readonly unsafe struct MatchingRow(float scale, MatchNormalization norm
 {
     /// <inheritdoc/>
     public (string Name, float A, float B, float C, float D) Cuda => ("Matching", scale, eps, normalization == MatchNormalization.Sum ? 0 : 1, 0);
+
+    /// <inheritdoc/>
+    public int Fields => 7;
+
+    /// <inheritdoc/>
+    public float Scale => scale;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Add<V>(V cosine, V c, V match, ref V other, ref V same, ref V along, ref V alongSame, ref V square) where V : struct, IVector<V>
+    {
+        var e = VectorMath.ExpToZero(c);
+        var ec = e * c;
+        other += V.Select(match, default, e);
+        same += V.Where(match, e);
+        along += ec;
+        alongSame += V.Where(match, ec);
+        square = V.Fma(ec, c, square);
+    }
+
+    /// <inheritdoc/>
+    public ContrastNumbers Finish(in ContrastSums sums, float own)
+    {
+        var q = 1.0 / (normalization == MatchNormalization.Sum ? sums.Matches : Math.Sqrt(sums.Matches));
+        double logSame = Math.Log(q + eps), logOther = Math.Log(eps), total = (double)sums.Other + sums.Same, logSum = Math.Log(total);
+        var loss = (sums.Along - sums.Same * logSame - sums.Other * logOther) / total - logSum;
+        double same = logSame + loss, other = logOther + loss;
+        // Scores' gradients sum to nothing, so the sum of them times score is that of them times c.
+        var byScore = (sums.Square - (same + logSum) * sums.AlongSame - (other + logSum) * ((double)sums.Along - sums.AlongSame)) / total;
+        return new(loss, (float)(sums.Top + logSum), (float)same, (float)other, byScore);
+    }
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Slope<V>(V cosine, V match, V factor, V shift, V same, V other) where V : struct, IVector<V>
+    {
+        var logP = V.Fma(cosine, factor, -shift);
+        return factor * VectorMath.ExpToZero(logP) * (logP - V.Select(match, same, other));
+    }
 
     /// <inheritdoc/>
     public double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>

@@ -1,15 +1,19 @@
-using System.Runtime.CompilerServices;
-
 namespace Plip.Engine;
 
 /// <summary>
-/// What a contrastive loss does with one row of cosines. The row's scores are scale·factor·cosine, where factor is 1 or
-/// the row embedding's length.
+/// What a contrastive loss does with a row of cosines. The row's scores are scale·factor·cosine, where factor is 1 or the row embedding's length;
+/// c is a score less the row's highest. Columns are rows of the transpose.
 /// </summary>
 internal unsafe interface IContrastRow
 {
-    /// <summary>The same as kernels/contrast.cu has it: its struct there, and the four numbers that it takes.</summary>
+    /// <summary>The same as kernels/contrast.cu and contrast_stream.cu have it: its struct there, and the four numbers that it takes.</summary>
     (string Name, float A, float B, float C, float D) Cuda { get; }
+
+    /// <summary>Sums that contrast_stream.cu keeps of a row.</summary>
+    int Fields { get; }
+
+    /// <summary>The factor of the scores; 1 where the loss is not one of a softmax.</summary>
+    float Scale { get; }
 
     /// <summary>The loss of row i; overwrites its cosines with the gradient.</summary>
     /// <typeparam name="V">The device's vectors.</typeparam>
@@ -20,207 +24,96 @@ internal unsafe interface IContrastRow
     /// <param name="factor">The row embedding's length, or 1.</param>
     /// <param name="dFactor">Gradient of the row's loss by the factor.</param>
     double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>;
+
+    /// <summary>Adds a pair to the sums of its row; they are those of <see cref="ContrastSums"/>, matches not among them.</summary>
+    void Add<V>(V cosine, V c, V match, ref V other, ref V same, ref V along, ref V alongSame, ref V square) where V : struct, IVector<V>;
+
+    /// <summary>The row's loss, and the numbers that <see cref="Slope"/> takes.</summary>
+    /// <param name="sums">Of the whole row.</param>
+    /// <param name="own">The score of the row's own pair.</param>
+    ContrastNumbers Finish(in ContrastSums sums, float own);
+
+    /// <summary>The gradient of the row's loss by a cosine.</summary>
+    V Slope<V>(V cosine, V match, V factor, V shift, V same, V other) where V : struct, IVector<V>;
 }
 
 /// <summary>
-/// The part the contrastive losses share: cosines of all pairs, a loss by rows (images against texts, and texts against
-/// images), and the way back through the products and the normalisation.
+/// What is known of a row's pairs when the highest score was taken off: Σ e^c over other identities and over the same, Σ c·e^c over all and over the same,
+/// Σ c²·e^c, and how many have the same.
 /// </summary>
+internal record struct ContrastSums(float Top, float Other, float Same, float Along, float AlongSame, float Square, float Matches);
+
+/// <summary>A row's loss; what its gradient takes; and its derivative by the scores' common factor, times that factor.</summary>
+internal readonly record struct ContrastNumbers(double Loss, float Shift, float Same, float Other, double ByFactor);
+
+/// <summary>How the pairs of a contrastive loss are worked through.</summary>
+internal enum ContrastPath
+{
+    /// <summary>By size: see <see cref="Contrast"/>.</summary>
+    BySize,
+
+    /// <summary><see cref="ContrastStored"/>: N×N cosines in memory.</summary>
+    Stored,
+
+    /// <summary><see cref="ContrastStream"/>: never.</summary>
+    Streamed,
+}
+
+/// <summary>The entry that the contrastive losses share: checks, and the choice of the path.</summary>
 /// <remarks>
-///   forward   u = v/|v|, w = t/|t|, C = u·wᵀ; L = 1/N Σᵢ row(C[i,·], |vᵢ| or 1) [+ the same of Cᵀ with |tⱼ|]
-///   backward  du = dC·w, dw = dCᵀ·u; dv = (du − u(u·du))/|v| + d|v|·u, and so dt
-///   saved     u, w, dC, lengths and their gradients. The loss is a scalar, so dC is worked out with it and only scaled later.
-///   care      a zero embedding has no direction: u = 0 and its gradient is 0
-/// Cost: one N×N×D product forward, two backward, N² exponentials a few times. N×N floats are held until the backward.
+/// Stored cosines cost three products of N²·D in all, streamed ones four, so they are stored as long as N×N floats are O(N·D) themselves: up to
+/// N = 4·D, where they take 16·N·D bytes (while they are turned, twice that) beside the 24·N·D of inputs, unit vectors and gradients. A GPU multiplies 16-bit embeddings ten times
+/// as fast as the F32 unit vectors of the stored path: there streaming begins at 512, where it has 16 tiles.
 /// </remarks>
 internal static class Contrast
 {
+    private const int RowsPerWidth = 4, FewOnTensorCores = 512;
+
+    [ThreadStatic] private static ContrastPath t_forced;
+    [ThreadStatic] private static int t_parts;
+
+    /// <summary>
+    /// Parts that a GPU cuts the rows and the columns of a streamed loss into: 256 blocks of 256 threads, which an H200 runs at once. More would
+    /// take more memory for their sums.
+    /// </summary>
+    public static int MostParts => t_parts > 0 ? t_parts : 16;
+
+    /// <summary>Every loss of this thread takes this path, and so many parts, until the scope is disposed: for tests and cases, whose batches are small.</summary>
+    public static Forcing Force(ContrastPath path, int parts = 0)
+    {
+        (t_forced, t_parts) = (path, parts);
+        return default;
+    }
+
     public static Tensor Loss<TRow>(Tensor images, Tensor texts, Tensor? identities, TRow row, bool lengths, bool bothWays, string op)
         where TRow : struct, IContrastRow
     {
         Require.Rank(images, 2, "image embeddings (N, D)", op);
         Require.That(images.Shape == texts.Shape, $"expected as many texts as images and the same width, got {images.Shape} and {texts.Shape}", op);
-        Require.Type(images, DType.F32, op);
-        Require.Type(texts, DType.F32, op);
+        Require.That(images.DType.IsFloat(), $"expected embeddings of a float type, got {images}", op);
+        Require.Type(texts, images.DType, op);
         Require.That(images.Shape[0] > 0, "expected at least one pair", op);
         if (identities != null)
         {
             Require.Type(identities, DType.I32, op);
             Require.That(identities.Count == images.Shape[0], $"expected {images.Shape[0]} identities, got {identities.Shape}", op);
         }
-        var (y, n, device) = (Tensor.Empty(images.Device, new Shape(), madeBy: op), images.Shape[0], images.Device);
-        var (u, w) = (Tensor.Like(images, op), Tensor.Like(texts, op));
-        // On the CPU rows begin at a cache line; cuBLASLt is given matrices without gaps.
-        var cosines = Tensor.Empty(device, new Shape(n, device is CpuDevice ? (n + 15) & ~15 : n), madeBy: op);
-        var (sizes, dSizes) = (Tensor.Empty(device, new Shape(2, n), madeBy: op), Tensor.Zeros(device, new Shape(2, n), madeBy: op));
-        device.Run(DType.F32, new ContrastForward<TRow>(y, u, w, cosines, sizes, dSizes, images, texts, identities, row, lengths, bothWays));
-        return Tape.Record(y, [images, texts], dy =>
-        {
-            var dv = images.NeedsGrad ? Tensor.Like(images, op) : null;
-            var dt = texts.NeedsGrad ? Tensor.Like(texts, op) : null;
-            if (dv != null) device.Run(DType.F32, new ContrastBackward(dv, dy, cosines, u, w, sizes, dSizes, side: 0));
-            if (dt != null) device.Run(DType.F32, new ContrastBackward(dt, dy, cosines, w, u, sizes, dSizes, side: 1));
-            return [dv, dt];
-        }, [u, w, cosines, sizes, dSizes], op);
-    }
-}
-
-file readonly unsafe struct ContrastForward<TRow>(
-    Tensor y, Tensor u, Tensor w, Tensor cosines, Tensor sizes, Tensor dSizes,
-    Tensor images, Tensor texts, Tensor? identities, TRow row, bool lengths, bool bothWays) : IKernel
-    where TRow : struct, IContrastRow
-{
-    // An exp is about 20 operations, and a score takes two where it is one of a softmax.
-    public Work Work => new("contrast_forward", 2 * (images.Bytes + texts.Bytes) + cosines.Bytes + sizes.Bytes + dSizes.Bytes,
-        cosines.Count * (2.0 * images.Cols + (bothWays ? 80 : 40)));
-
-    public void Run(CudaDevice gpu, DType type)
-    {
-        var (n, d) = (images.Shape[0], images.Shape[1]);
-        ReadOnlySpan<Define> constants = [("ROW", row.Cuda.Name)];
-        var ways = bothWays ? 2 : 1;
-        gpu.Launch("contrast", "contrast_normalize", constants, Launch.WarpPerRow(n), u, sizes, images, n, d, 0);
-        gpu.Launch("contrast", "contrast_normalize", constants, Launch.WarpPerRow(n), w, sizes, texts, n, d, n);
-        gpu.Gemm.Run(cosines, u, w, false, true, n, n, d);
-        using var losses = gpu.Scratch((long)ways * n);
-        if (bothWays)
-        {
-            using var turned = gpu.Scratch((long)n * n);
-            var tiles = Launch.Grid((long)Launch.Blocks(n, 32) * Launch.Blocks(n, 32)).Of(32, 8);
-            gpu.Launch("contrast", "contrast_turn", constants, tiles, turned, cosines, n, 0);
-            Losses(gpu, constants, losses, cosines, 0);
-            Losses(gpu, constants, losses, turned, n);
-            gpu.Launch("contrast", "contrast_turn", constants, tiles, cosines, turned, n, 1);
-        }
-        else Losses(gpu, constants, losses, cosines, 0);
-        gpu.Launch("contrast", "contrast_total", constants, Launch.Grid(1).Of(256), y, losses, ways * n, n);
+        return IsStored(images)
+            ? ContrastStored.Loss(images, texts, identities, row, lengths, bothWays, op)
+            : ContrastStream.Loss(images, texts, identities, row, lengths, bothWays, op);
     }
 
-    /// <summary>The rows' losses from place <paramref name="first"/> on; each row of cosines is overwritten with its gradient.</summary>
-    private void Losses(CudaDevice gpu, ReadOnlySpan<Define> constants, KernelArgument losses, KernelArgument all, int first)
+    private static bool IsStored(Tensor x)
     {
-        var (_, a, b, c, d) = row.Cuda;
-        gpu.Launch(
-            "contrast", "contrast_rows", constants, Launch.BlockPerRow(images.Shape[0], 128),
-            losses, dSizes, all, sizes, identities, images.Shape[0], first, lengths ? 1 : 0, a, b, c, d);
+        if (t_forced != ContrastPath.BySize) return t_forced == ContrastPath.Stored;
+        var most = (long)RowsPerWidth * x.Shape[1];
+        return x.Shape[0] <= (x.Device is CudaDevice && x.DType != DType.F32 ? Math.Min(most, FewOnTensorCores) : most);
     }
 
-    public void Run<V, T>(CpuDevice cpu)
-        where V : struct, IVector<V>
-        where T : unmanaged, IElement<T>
+    /// <summary>The scope of <see cref="Force"/>.</summary>
+    public readonly ref struct Forcing
     {
-        int n = images.Shape[0], d = images.Shape[1], stride = cosines.Cols;
-        float* c = cosines.F32, size = sizes.F32, dSize = dSizes.F32;
-        ContrastRows.Normalize<V>(cpu, u.F32, size, images.F32, n, d);
-        ContrastRows.Normalize<V>(cpu, w.F32, size + n, texts.F32, n, d);
-        Gemm.Run<V, F32, F32, F32>(cpu, false, true, n, n, d, u.At<F32>(), d, w.At<F32>(), d, cosines.At<F32>(), stride);
-        double total;
-        if (bothWays)
-        {
-            using var turned = cpu.Scratch((long)n * stride);
-            ContrastRows.Turn(cpu, turned.At, c, n, stride, false);
-            total = Losses<V>(cpu, c, size, dSize) + Losses<V>(cpu, turned.At, size + n, dSize + n);
-            ContrastRows.Turn(cpu, c, turned.At, n, stride, true);
-        }
-        else total = Losses<V>(cpu, c, size, dSize);
-        *y.F32 = (float)(total / n);
-    }
-
-    /// <summary>Σ of the rows' losses, in F64 and in their order; each row is overwritten with its gradient.</summary>
-    private double Losses<V>(CpuDevice cpu, float* all, float* length, float* dLength) where V : struct, IVector<V>
-    {
-        int n = images.Shape[0], stride = cosines.Cols;
-        var ids = identities == null ? null : identities.I32;
-        var (loss, scaled) = (row, lengths);
-        using var scratch = cpu.Scratch(2L * n);
-        var losses = (double*)scratch.At;
-        cpu.ForRange(n, ContrastRows.PerTask, (from, to) =>
-        {
-            for (var i = (int)from; i < to; i++)
-            {
-                losses[i] = loss.Row<V>(i, all + (nint)i * stride, n, ids, scaled ? length[i] : 1f, out var dFactor);
-                dLength[i] = scaled ? dFactor : 0f;
-            }
-        });
-        double sum = 0;
-        for (var i = 0; i < n; i++) sum += losses[i];
-        return sum;
-    }
-}
-
-/// <summary>dx from the gradient of the cosines: <paramref name="own"/> is x's normalised form and its side, 0 for rows, 1 for columns.</summary>
-file readonly unsafe struct ContrastBackward(
-    Tensor dx, Tensor dy, Tensor dCosines, Tensor own, Tensor other, Tensor sizes, Tensor dSizes, int side) : IKernel
-{
-    public Work Work => new("contrast_backward", dCosines.Bytes + own.Bytes + other.Bytes + dx.Bytes, 2.0 * dCosines.Count * dx.Cols);
-
-    public void Run(CudaDevice gpu, DType type)
-    {
-        var (n, d) = (own.Shape[0], own.Shape[1]);
-        gpu.Gemm.Run(dx, dCosines, other, side == 1, false, n, d, n);
-        gpu.Launch(
-            "contrast", "contrast_combine", [("ROW", "Instance")], Launch.WarpPerRow(n), dx, dy, own, sizes, dSizes, n, d, side * n);
-    }
-
-    public void Run<V, T>(CpuDevice cpu)
-        where V : struct, IVector<V>
-        where T : unmanaged, IElement<T>
-    {
-        int n = own.Shape[0], d = own.Shape[1];
-        float* pdx = dx.F32, u = own.F32, size = sizes.F32 + (nint)side * n, dSize = dSizes.F32 + (nint)side * n;
-        var scale = *dy.F32 / n;
-        Gemm.Run<V, F32, F32, F32>(cpu, side == 1, false, n, d, n, dCosines.At<F32>(), dCosines.Cols, other.At<F32>(), d, dx.At<F32>(), d);
-        cpu.ForRange(n, ContrastRows.PerTask, (from, to) =>
-        {
-            for (var i = from; i < to; i++)
-            {
-                float* g = pdx + i * d, ui = u + i * d;
-                var inverse = size[i] > 0 ? scale / size[i] : 0f;
-                var along = scale * dSize[i] - inverse * Rows.Dot<V, F32>((F32*)g, (F32*)ui, d);
-                Loop.Run<V, Combine>(new(g, ui, inverse, along), 0, d);
-            }
-        });
-    }
-
-    private readonly struct Combine(float* g, float* u, float inverse, float along) : ILoop
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void At<V>(long k) where V : struct, IVector<V> =>
-            V.Fma(V.Load(g + k), V.Create(inverse), V.Load(u + k) * V.Create(along)).Store(g + k);
-    }
-}
-
-/// <summary>What stands around the products: rows of length one, and a square turned.</summary>
-file static unsafe class ContrastRows
-{
-    public const int PerTask = 8;
-
-    /// <summary>u = x/|x| by rows, and the lengths; 0 for a row without direction.</summary>
-    public static void Normalize<V>(CpuDevice cpu, float* u, float* size, float* x, int rows, int cols) where V : struct, IVector<V> =>
-        cpu.ForRange(rows, PerTask, (from, to) =>
-        {
-            for (var i = from; i < to; i++)
-            {
-                size[i] = MathF.Sqrt(Rows.SumSquares<V, F32>((F32*)(x + i * cols), cols));
-                Loop.Run<V, Scale>(new(u + i * cols, x + i * cols, size[i] > 0 ? 1f / size[i] : 0f), 0, cols);
-            }
-        });
-
-    /// <summary>to = fromᵀ, or to += fromᵀ.</summary>
-    /// <remarks>Sixteen columns of the source at a time: each of its cache lines is read once.</remarks>
-    public static void Turn(CpuDevice cpu, float* to, float* from, int n, int stride, bool add) =>
-        cpu.ForRange(n, 16, (r0, r1) => TurnRows(to, from, (int)r0, (int)r1, n, stride, add));
-
-    private static void TurnRows(float* to, float* from, int r0, int r1, int n, nint stride, bool add)
-    {
-        for (var j = 0; j < n; j++)
-            for (var i = r0; i < r1; i++)
-                to[i * stride + j] = from[j * stride + i] + (add ? to[i * stride + j] : 0f);
-    }
-
-    private readonly struct Scale(float* y, float* x, float by) : ILoop
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void At<V>(long k) where V : struct, IVector<V> => (V.Load(x + k) * V.Create(by)).Store(y + k);
+        /// <summary>Back to the choice by size.</summary>
+        public void Dispose() => (t_forced, t_parts) = (ContrastPath.BySize, 0);
     }
 }

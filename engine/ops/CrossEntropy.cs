@@ -9,8 +9,8 @@ namespace Plip.Engine;
 //             but dx itself is ever written.
 //   care      the largest logit is taken off before exp; losses are summed in F64 in the order of the rows
 // Cost: x read once forward (4 bytes an element in F32), once backward with dx written (8); half that in BF16. At V = 30522
-// a row is 122 KB and stays in L2 between its maximum and its sum; to project only the rows that count, take them first
-// with GatherRows.
+// a row is 122 KB and stays in L2 between its maximum and its sum. Where the logits are made for this loss alone,
+// LinearCrossEntropy does without them.
 public static partial class Ops
 {
     /// <summary>
@@ -26,7 +26,7 @@ public static partial class Ops
         Require.Type(labels, DType.I32);
         Require.That(labels.Count == logits.Shape[0], $"expected one label for each row of {logits.Shape}, got {labels.Shape}");
         var counted = Tensor.Empty(logits.Device, new Shape(1), DType.I32);
-        labels.Device.Run(DType.F32, new LabelCount(counted, labels, logits.Cols, ignoreIndex));
+        labels.Device.Run(DType.F32, new LabelCount(counted, labels, logits.Cols, ignoreIndex, nameof(CrossEntropy)));
         var y = Tensor.Empty(logits.Device, new Shape());
         var lse = Tensor.PerRow(logits);
         y.Device.Run(logits.DType, new CrossEntropyForward(y, lse, logits, labels, ignoreIndex, counted));
@@ -43,13 +43,13 @@ public static partial class Ops
 /// How many rows are not ignored, their labels checked. A GPU notes the first label that is no class and ignores it (<see cref="CudaFaults"/>); the
 /// number stays there: a captured graph counts anew in each replay.
 /// </summary>
-file readonly unsafe struct LabelCount(Tensor counted, Tensor labels, int classes, int ignore) : IKernel
+internal readonly unsafe struct LabelCount(Tensor counted, Tensor labels, int classes, int ignore, string op) : IKernel
 {
     public Work Work => Work.On("count_labels", 0, labels);
 
     public void Run(CudaDevice gpu, DType type) => gpu.Launch(
         "faults", "count_labels", [], Launch.BlockPerRow(1),
-        counted, labels, gpu.Faults.Record, (int)labels.Count, classes, ignore, gpu.Faults.Of(nameof(Ops.CrossEntropy)));
+        counted, labels, gpu.Faults.Record, (int)labels.Count, classes, ignore, gpu.Faults.Of(op));
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
@@ -61,7 +61,7 @@ file readonly unsafe struct LabelCount(Tensor counted, Tensor labels, int classe
         {
             if (at[t] == ignore) continue;
             if ((uint)at[t] >= (uint)classes)
-                throw new IndexFault(IndexFaultKind.Label, nameof(Ops.CrossEntropy), t, at[t], classes, ignore).Exception();
+                throw new IndexFault(IndexFaultKind.Label, op, t, at[t], classes, ignore).Exception();
             count++;
         }
         *counted.I32 = count;
@@ -80,7 +80,7 @@ file readonly unsafe struct CrossEntropyForward(
         gpu.Launch(
             "cross_entropy", "cross_entropy_forward", constants, RowTeam.Launch(x.Rows, x.Cols),
             losses, lse, x, labels, x.Rows, x.Cols, ignore);
-        gpu.Launch("cross_entropy", "cross_entropy_mean", constants, Launch.Grid(1).Of(256), y, losses, counted, x.Rows);
+        CrossEntropyMean.Launch(gpu, constants, y, losses, counted, x.Rows);
     }
 
     public void Run<V, T>(CpuDevice cpu)
@@ -107,10 +107,21 @@ file readonly unsafe struct CrossEntropyForward(
                 losses[t] = max - T.Load<Vec1>(row + at[t]).Value + log;
             }
         });
-        var n = *counted.I32;
+        *y.F32 = CrossEntropyMean.Of(losses, rows, *counted.I32);
+    }
+}
+
+/// <summary>The mean of losses over the rows that count, summed in F64 in the order of the rows; 0 of none.</summary>
+internal static unsafe class CrossEntropyMean
+{
+    public static void Launch(CudaDevice gpu, ReadOnlySpan<Define> constants, Tensor y, CudaScratch losses, Tensor counted, int rows) =>
+        gpu.Launch("cross_entropy", "cross_entropy_mean", constants, Engine.Launch.Grid(1).Of(256), y, losses, counted, rows);
+
+    public static float Of(float* losses, int rows, int counted)
+    {
         double sum = 0;
         for (var t = 0; t < rows; t++) sum += losses[t];
-        *y.F32 = n == 0 ? 0f : (float)(sum / n);
+        return counted == 0 ? 0f : (float)(sum / counted);
     }
 }
 

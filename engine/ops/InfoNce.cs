@@ -9,8 +9,8 @@ namespace Plip.Engine;
 //   cost      two exps for each of the 2N² scores; see Contrast for the rest
 public static partial class Ops
 {
-    /// <summary>Symmetrical cross-entropy of scaled cosines, the mean of both directions; a scalar. F32.</summary>
-    /// <param name="images">Image embeddings (N, D).</param>
+    /// <summary>Symmetrical cross-entropy of scaled cosines, the mean of both directions; a scalar in F32.</summary>
+    /// <param name="images">Image embeddings (N, D), F32 or BF16, on a GPU also F16; any N, in memory O(N·D).</param>
     /// <param name="texts">Text embeddings (N, D); row i is image i's only positive.</param>
     /// <param name="scale">Factor of the cosines, positive.</param>
     /// <exception cref="ArgumentException">Shapes or types do not fit, or scale is not positive.</exception>
@@ -24,6 +24,29 @@ public static partial class Ops
 file readonly unsafe struct InstanceRow(float scale) : IContrastRow
 {
     public (string Name, float A, float B, float C, float D) Cuda => ("Instance", scale, 0, 0, 0);
+
+    public int Fields => 3;
+
+    public float Scale => scale;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Add<V>(V cosine, V c, V match, ref V other, ref V same, ref V along, ref V alongSame, ref V square) where V : struct, IVector<V>
+    {
+        var e = VectorMath.ExpToZero(c);
+        other += V.Select(match, default, e);
+        same += V.Where(match, e);
+    }
+
+    // p − 1 of a pair that is almost certain would cancel; the rest of the row does not.
+    public ContrastNumbers Finish(in ContrastSums sums, float own)
+    {
+        double total = (double)sums.Other + sums.Same, logSum = Math.Log(total);
+        return new(0.5 * (logSum - ((double)own - sums.Top)), (float)(sums.Top + logSum), (float)(-0.5 * sums.Other / total), 0, 0);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Slope<V>(V cosine, V match, V factor, V shift, V same, V other) where V : struct, IVector<V> =>
+        factor * V.Select(match, same, V.Create(0.5f) * VectorMath.ExpToZero(V.Fma(cosine, factor, -shift)));
 
     public double Row<V>(int i, float* cosines, int n, int* identities, float factor, out float dFactor) where V : struct, IVector<V>
     {

@@ -45,14 +45,65 @@ file readonly unsafe struct LayerNormForward(
         float* pm = mean.F32, pr = rstd.F32, pg = gamma.F32, pb = beta.F32;
         var (cols, e) = (x.Cols, eps);
         cpu.ForRange(x.Rows, Math.Max(64, RowBlocks.PerTask(cols)), (from, to) =>
-        {
-            T* y = py + from * cols, x = px + from * cols;
-            if (cols == 4 * V.Count) FourVectors<V, T>(y, pm + from, pr + from, x, pg, pb, (int)(to - from), e);
-            else Block<V, T>(y, pm + from, pr + from, x, pg, pb, (int)(to - from), cols, e);
-        });
+            LayerNormRows.Forward<V, T>(py + from * cols, pm + from, pr + from, px + from * cols, pg, pb, (int)(to - from), cols, e));
+    }
+}
+
+file readonly unsafe struct LayerNormBackward(
+    Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean, Tensor rstd, Tensor gamma) : IKernel
+{
+    public Work Work => Work.On("layer_norm_backward", 14, x, dy, dx);
+
+    public void Run(CudaDevice gpu, DType type)
+    {
+        const int RowsPerBlock = 32; // as in the kernel
+        int cols = x.Cols, blocks = Launch.Blocks(x.Rows, RowsPerBlock);
+        using var partial = gpu.Scratch(2L * blocks * cols);
+        ReadOnlySpan<Define> constants = [("TYPE", type), ("COLS", cols), ("PACK", Pack.Of(type, cols, x, dy, dx, gamma))];
+        gpu.Launch(
+            "layer_norm", "layer_norm_backward", constants, Launch.Grid(blocks).Of(32, 8).Shared(2 * cols * sizeof(float)),
+            dx, partial, dy, x, mean, rstd, gamma, x.Rows);
+        gpu.Launch("layer_norm", "layer_norm_parameters", constants, Launch.Grid(Launch.Blocks(cols, 32), 2).Of(32, 8), dgamma, dbeta, partial, blocks);
     }
 
-    private static void Block<V, T>(T* y, float* mean, float* rstd, T* x, float* gamma, float* beta, int rows, int cols, float eps)
+    public void Run<V, T>(CpuDevice cpu)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        const int RowsPerBlock = LayerNormRows.PerBlock;
+        T* pdx = dx.At<T>(), pdy = dy.At<T>(), px = x.At<T>();
+        float* pm = mean.F32, pr = rstd.F32, pg = gamma.F32;
+        int cols = x.Cols, rows = x.Rows, blocks = (rows + RowsPerBlock - 1) / RowsPerBlock;
+        using var partial = cpu.Scratch(2L * blocks * cols);
+        var sums = partial.At;
+        cpu.For(blocks, b =>
+        {
+            float* dg = sums + 2L * b * cols, db = dg + cols;
+            new Span<float>(dg, 2 * cols).Clear();
+            for (int r = b * RowsPerBlock, end = Math.Min(rows, r + RowsPerBlock); r < end; r++)
+                LayerNormRows.Backward<V, T>(pdx + (long)r * cols, pdy + (long)r * cols, px + (long)r * cols, pg, dg, db, cols, pm[r], pr[r]);
+        });
+        cpu.AddRows<V>(dgamma.F32, sums, 2L * cols, blocks, cols);
+        cpu.AddRows<V>(dbeta.F32, sums + cols, 2L * cols, blocks, cols);
+    }
+}
+
+/// <summary>Rows of a layer norm on the CPU.</summary>
+internal static unsafe class LayerNormRows
+{
+    /// <summary>Rows whose γ and β gradients are summed before the blocks are.</summary>
+    public const int PerBlock = 64;
+
+    /// <summary>y may lie where x does.</summary>
+    public static void Forward<V, T>(T* y, float* mean, float* rstd, T* x, float* gamma, float* beta, int rows, int cols, float eps)
+        where V : struct, IVector<V>
+        where T : unmanaged, IElement<T>
+    {
+        if (cols == 4 * V.Count) FourVectors<V, T>(y, mean, rstd, x, gamma, beta, rows, eps);
+        else AnyLength<V, T>(y, mean, rstd, x, gamma, beta, rows, cols, eps);
+    }
+
+    private static void AnyLength<V, T>(T* y, float* mean, float* rstd, T* x, float* gamma, float* beta, int rows, int cols, float eps)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
@@ -98,48 +149,9 @@ file readonly unsafe struct LayerNormForward(
             T.Store(V.Fma(hat, V.Load(gamma + i), V.Load(beta + i)), y + i);
         }
     }
-}
 
-file readonly unsafe struct LayerNormBackward(
-    Tensor dx, Tensor dgamma, Tensor dbeta, Tensor dy, Tensor x, Tensor mean, Tensor rstd, Tensor gamma) : IKernel
-{
-    private const int RowsPerBlock = 64; // whose γ and β gradients are summed before the blocks are
-
-    public Work Work => Work.On("layer_norm_backward", 14, x, dy, dx);
-
-    public void Run(CudaDevice gpu, DType type)
-    {
-        const int RowsPerBlock = 32; // as in the kernel
-        int cols = x.Cols, blocks = Launch.Blocks(x.Rows, RowsPerBlock);
-        using var partial = gpu.Scratch(2L * blocks * cols);
-        ReadOnlySpan<Define> constants = [("TYPE", type), ("COLS", cols), ("PACK", Pack.Of(type, cols, x, dy, dx, gamma))];
-        gpu.Launch(
-            "layer_norm", "layer_norm_backward", constants, Launch.Grid(blocks).Of(32, 8).Shared(2 * cols * sizeof(float)),
-            dx, partial, dy, x, mean, rstd, gamma, x.Rows);
-        gpu.Launch("layer_norm", "layer_norm_parameters", constants, Launch.Grid(Launch.Blocks(cols, 32), 2).Of(32, 8), dgamma, dbeta, partial, blocks);
-    }
-
-    public void Run<V, T>(CpuDevice cpu)
-        where V : struct, IVector<V>
-        where T : unmanaged, IElement<T>
-    {
-        T* pdx = dx.At<T>(), pdy = dy.At<T>(), px = x.At<T>();
-        float* pm = mean.F32, pr = rstd.F32, pg = gamma.F32;
-        int cols = x.Cols, rows = x.Rows, blocks = (rows + RowsPerBlock - 1) / RowsPerBlock;
-        using var partial = cpu.Scratch(2L * blocks * cols);
-        var sums = partial.At;
-        cpu.For(blocks, b =>
-        {
-            float* dg = sums + 2L * b * cols, db = dg + cols;
-            new Span<float>(dg, 2 * cols).Clear();
-            for (int r = b * RowsPerBlock, end = Math.Min(rows, r + RowsPerBlock); r < end; r++)
-                Row<V, T>(pdx + (long)r * cols, pdy + (long)r * cols, px + (long)r * cols, pg, dg, db, cols, pm[r], pr[r]);
-        });
-        cpu.AddRows<V>(dgamma.F32, sums, 2L * cols, blocks, cols);
-        cpu.AddRows<V>(dbeta.F32, sums + cols, 2L * cols, blocks, cols);
-    }
-
-    private static void Row<V, T>(T* dx, T* dy, T* x, float* gamma, float* dgamma, float* dbeta, int cols, float mean, float rstd)
+    /// <summary>dx of a row; what it adds to the gradients of γ and β goes to dgamma and dbeta.</summary>
+    public static void Backward<V, T>(T* dx, T* dy, T* x, float* gamma, float* dgamma, float* dbeta, int cols, float mean, float rstd)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {

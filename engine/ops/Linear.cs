@@ -7,7 +7,8 @@ namespace Plip.Engine;
 //   backward  dx = dy·W,  dW = dyᵀ·x,  db = Σ_rows dy;    with GELU the same of  dh = dy·(Φ(h) + h·φ(h))
 //   saved     x, W; with GELU h as well, and dh is written over it. Nothing is kept where no gradient is needed.
 // Cost: 2·M·N·K flops forward, twice that backward (engine/devices/cpu/Gemm.cs). GELU is taken of a tile of h while it is in
-// L1: h is written once and read by the backward alone, which sums db in the same pass as dh.
+// L1: h is written once and read by the backward alone, which sums db in the same pass as dh. On a GPU cuBLASLt adds the bias as it
+// writes h, so GELU is the one pass more: its own GELU is the form with tanh.
 public static partial class Ops
 {
     /// <summary>x·Wᵀ + b over the last axis: x (…, In), W (Out, In) as PyTorch stores it, b (Out) or null; result (…, Out). F32 or BF16.</summary>
@@ -131,10 +132,20 @@ file readonly unsafe struct LinearGeluBackward(Tensor h, Tensor? db, Tensor dy) 
 
     public void Run(CudaDevice gpu, DType type)
     {
-        var pack = Pack.Of(type, h, dy);
+        if (db == null)
+        {
+            var pack = Pack.Of(type, h, dy);
+            gpu.Launch(
+                "activations", "activation_backward", [("TYPE", type), ("PACK", pack), ("FUNCTION", "gelu")], Launch.PerElement(h.Count, pack), h, dy, h, h.Count);
+            return;
+        }
+        const int RowsPerBlock = 64; // as in the kernel
+        int cols = h.Cols, columns = Pack.Of(type, cols, h, dy), blocks = Launch.Blocks(h.Rows, RowsPerBlock);
+        using var partial = gpu.Scratch((long)blocks * cols);
         gpu.Launch(
-            "activations", "activation_backward", [("TYPE", type), ("PACK", pack), ("FUNCTION", "gelu")], Launch.PerElement(h.Count, pack), h, dy, h, h.Count);
-        if (db != null) RowBlocks.Sum(gpu, db, h);
+            "activations", "activation_backward_sums", [("TYPE", type), ("PACK", columns), ("FUNCTION", "gelu")],
+            Launch.Grid(Launch.Blocks(cols, 32 * columns), blocks).Of(32, 8), h, partial, dy, h, h.Rows, cols);
+        RowBlocks.Add(gpu, db, partial, blocks);
     }
 
     public void Run<V, T>(CpuDevice cpu)

@@ -5,8 +5,8 @@ namespace Plip.Engine;
 //   backward  as CMPM, whose form with both sides normalised this is at 1/τ = 50
 public static partial class Ops
 {
-    /// <summary>Similarity distribution matching, both directions added; a scalar. F32.</summary>
-    /// <param name="images">Image embeddings (N, D).</param>
+    /// <summary>Similarity distribution matching, both directions added; a scalar in F32.</summary>
+    /// <param name="images">Image embeddings (N, D), F32 or BF16, on a GPU also F16; any N, in memory O(N·D).</param>
     /// <param name="texts">Text embeddings (N, D); row i belongs to image i.</param>
     /// <param name="identities">Identity of each pair (N), I32.</param>
     /// <param name="scale">1/τ, the factor of the cosines, positive.</param>

@@ -70,10 +70,13 @@ internal static unsafe class RowBlocks
         const int PerBlock = 256; // rows, as in the kernel
         int cols = x.Cols, blocks = Launch.Blocks(x.Rows, PerBlock);
         using var partial = gpu.Scratch((long)blocks * cols);
-        ReadOnlySpan<Define> constants = [("TYPE", x.DType), ("VECTOR", DType.F32)];
-        gpu.Launch("sum_rows", "sum_rows", constants, Launch.Grid(Launch.Blocks(cols, 32), blocks).Of(32, 8), partial, x, x.Rows, cols);
-        gpu.Launch("sum_rows", "add_rows", constants, Launch.Grid(Launch.Blocks(cols, 32)).Of(32, 8), y, partial, blocks, cols);
+        gpu.Launch("sum_rows", "sum_rows", [("TYPE", x.DType), ("VECTOR", DType.F32)], Launch.Grid(Launch.Blocks(cols, 32), blocks).Of(32, 8), partial, x, x.Rows, cols);
+        Add(gpu, y, partial, blocks);
     }
+
+    /// <summary>y = Σ over so many rows of partial sums on a GPU, in their order.</summary>
+    public static void Add(CudaDevice gpu, Tensor y, CudaScratch partial, int rows) => gpu.Launch(
+        "sum_rows", "add_rows", [("TYPE", DType.F32), ("VECTOR", DType.F32)], Launch.Grid(Launch.Blocks(y.Count, 32)).Of(32, 8), y, partial, rows, (int)y.Count);
 
     private readonly struct AddFour<T>(float* sum, T* x, long stride) : ILoop where T : unmanaged, IElement<T>
     {

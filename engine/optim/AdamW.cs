@@ -5,7 +5,7 @@ namespace Plip.Engine;
 // Adam with decoupled weight decay.                       Loshchilov and Hutter, arXiv:1711.05101, algorithm 2
 //   m = β₁m + (1−β₁)g,  v = β₂v + (1−β₂)g²
 //   p = p·(1 − ηλ) − η·(m/(1−β₁ᵗ)) / (√(v/(1−β₂ᵗ)) + ε)
-// Cost: one pass, 28 bytes an element (p, m, v read and written, g read), 30 with a BF16 copy: bound by memory.
+// Cost: one pass, 28 bytes an element (p, m, v read and written, g read), 30 with a BF16 or F16 copy: bound by memory.
 /// <summary>AdamW.</summary>
 public sealed class AdamW : Optimizer
 {
@@ -21,8 +21,8 @@ public sealed class AdamW : Optimizer
     private protected override void Prepare(Span<float> constants, float rate, float weightDecay, float gradScale) => Write(constants, new Constants(
         gradScale, _beta1, _beta2, _eps,
         Keep: (float)(1 - (double)rate * weightDecay),
-        Rate: (float)(rate / (1 - Math.Pow(_beta1, StepCount))),
-        RootScale: (float)(1 / Math.Sqrt(1 - Math.Pow(_beta2, StepCount)))));
+        Rate: (float)(rate / (1 - Math.Pow(_beta1, Number))),
+        RootScale: (float)(1 / Math.Sqrt(1 - Math.Pow(_beta2, Number)))));
 
     /// <inheritdoc/>
     private protected override void Update(in FlatUpdate update) =>
@@ -39,13 +39,13 @@ file readonly unsafe struct AdamWKernel(ParameterStore store, Tensor first, Tens
 
     public void Run(CudaDevice gpu, DType type) => gpu.Launch(
         "optimizers", "adamw", [("TYPE", type), ("COPY", store.ComputeBytes > 0)], update.Launch, store.Values, store.ComputeCopy,
-        first, second, store.Grads, update.Constants, update.Norm, update.Slot, update.Range.Offset, update.Range.Count);
+        first, second, store.Grads, update.Constants, update.Norm, update.Refused, update.Slot, update.Range.Offset, update.Range.Count);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
-        if (update.IsRefused) return;
+        if (update.Refuses()) return;
         var (at, c) = (update.Range.Offset, update.Read<AdamW.Constants>());
         c = c with { GradScale = update.Scaled(c.GradScale) };
         cpu.Loop<V, Body<T>>(

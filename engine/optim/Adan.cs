@@ -7,7 +7,7 @@ namespace Plip.Engine;
 //   p = [p − η·(m/(1−β₁ᵗ) + β₂·d/(1−β₂ᵗ)) / (√(n/(1−β₃ᵗ)) + ε)] / (1 + ηλ)
 // The paper writes 1−β for these β and starts m, n from the first gradient; zeros and the corrections by 1−βᵗ are the
 // authors' published program, which PLIP trained with.
-// Cost: one pass, 44 bytes an element (p, m, d, n and g₋₁ read and written, g read), 46 with a BF16 copy: bound by memory.
+// Cost: one pass, 44 bytes an element (p, m, d, n and g₋₁ read and written, g read), 46 with a BF16 or F16 copy: bound by memory.
 /// <summary>Adan, PLIP's optimiser.</summary>
 public sealed class Adan : Optimizer
 {
@@ -23,10 +23,10 @@ public sealed class Adan : Optimizer
     /// <inheritdoc/>
     private protected override void Prepare(Span<float> constants, float rate, float weightDecay, float gradScale) => Write(constants, new Constants(
         gradScale, _beta1, _beta2, _beta3, _eps,
-        First: StepCount == 1 ? 1 : 0,
-        Rate: (float)(rate / (1 - Math.Pow(_beta1, StepCount))),
-        DifferenceRate: (float)(rate * _beta2 / (1 - Math.Pow(_beta2, StepCount))),
-        RootScale: (float)(1 / Math.Sqrt(1 - Math.Pow(_beta3, StepCount))),
+        First: Number == 1 ? 1 : 0,
+        Rate: (float)(rate / (1 - Math.Pow(_beta1, Number))),
+        DifferenceRate: (float)(rate * _beta2 / (1 - Math.Pow(_beta2, Number))),
+        RootScale: (float)(1 / Math.Sqrt(1 - Math.Pow(_beta3, Number))),
         Shrink: (float)(1 / (1 + (double)rate * weightDecay))));
 
     /// <inheritdoc/>
@@ -46,13 +46,13 @@ file readonly unsafe struct AdanKernel(
 
     public void Run(CudaDevice gpu, DType type) => gpu.Launch(
         "optimizers", "adan", [("TYPE", type), ("COPY", store.ComputeBytes > 0)], update.Launch, store.Values, store.ComputeCopy,
-        mean, difference, square, previous, store.Grads, update.Constants, update.Norm, update.Slot, update.Range.Offset, update.Range.Count);
+        mean, difference, square, previous, store.Grads, update.Constants, update.Norm, update.Refused, update.Slot, update.Range.Offset, update.Range.Count);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
-        if (update.IsRefused) return;
+        if (update.Refuses()) return;
         var (at, c) = (update.Range.Offset, update.Read<Adan.Constants>());
         c = c with { GradScale = update.Scaled(c.GradScale) };
         cpu.Loop<V, Body<T>>(update.Range.Count, new(

@@ -6,18 +6,21 @@ internal static class FlatState
     /// <summary>A zeroed buffer like <see cref="ParameterStore.Values"/>, owned by no step.</summary>
     public static Tensor Zeros(ParameterStore store) => Zeros(store, store.Values.Shape);
 
-    /// <summary>A zeroed F32 buffer beside a store's, owned by no step.</summary>
-    public static Tensor Zeros(ParameterStore store, Shape shape)
+    /// <summary>A zeroed buffer beside a store's, owned by no step.</summary>
+    public static Tensor Zeros(ParameterStore store, Shape shape, DType type = DType.F32) => Zeros(store.Device, shape, type);
+
+    /// <summary>A zeroed buffer owned by no step.</summary>
+    public static Tensor Zeros(Device device, Shape shape, DType type = DType.F32)
     {
-        var step = store.Device.CurrentStep;
-        store.Device.CurrentStep = null;
+        var step = device.CurrentStep;
+        device.CurrentStep = null;
         try
         {
-            return Tensor.Zeros(store.Device, shape);
+            return Tensor.Zeros(device, shape, type);
         }
         finally
         {
-            store.Device.CurrentStep = step;
+            device.CurrentStep = step;
         }
     }
 

@@ -12,9 +12,11 @@ public abstract class Optimizer : IDisposable
 
     private readonly string[] _names;
     private readonly float[] _constants;
-    private readonly Tensor _deviceConstants;
+    private readonly Tensor _deviceConstants, _refused;
     private readonly Tensor[] _moments;
     private readonly float _weightDecay;
+    private long _prepared;
+    private bool _mayRefuse;
 
     /// <summary>An optimiser with zeroed moments of these names.</summary>
     /// <param name="weightDecay">For groups that name none.</param>
@@ -27,13 +29,20 @@ public abstract class Optimizer : IDisposable
         _moments = Array.ConvertAll(moments, _ => FlatState.Zeros(store));
         _constants = new float[store.Ranges.Count * Slots];
         _deviceConstants = FlatState.Zeros(store, new Shape(_constants.Length));
+        _refused = FlatState.Zeros(store, new Shape(1), DType.I32);
     }
 
     /// <summary>What it updates.</summary>
     public ParameterStore Store { get; }
 
-    /// <summary>Updates made so far.</summary>
-    public long StepCount { get; private set; }
+    /// <summary>
+    /// Updates made so far. One that was refused, for its gradient was not finite, is none: the device counts those where it refuses, and
+    /// reading this waits for it.
+    /// </summary>
+    public long StepCount => _prepared - (_mayRefuse ? _refused.ToArray<int>()[0] : 0);
+
+    /// <summary>The number of the update that is being prepared, from 1.</summary>
+    private protected long Number { get; private set; }
 
     /// <summary>Bytes of the moments.</summary>
     public long StateBytes => _moments.Sum(m => m.Bytes);
@@ -53,7 +62,7 @@ public abstract class Optimizer : IDisposable
 
     /// <summary>
     /// One update with the clipping that was measured, which need not be read: on a GPU it never leaves the device. Where the norm is
-    /// not finite the update counts and changes nothing.
+    /// not finite nothing is changed: weights, moments and <see cref="StepCount"/> are as if the update had not been asked for.
     /// </summary>
     /// <param name="learningRate">From the schedule; each group multiplies it by its <see cref="ParameterGroup.LrScale"/>.</param>
     /// <param name="norm">The latest <see cref="GradientClip.Measure"/> of this store.</param>
@@ -66,7 +75,8 @@ public abstract class Optimizer : IDisposable
 
     /// <summary>
     /// The first half of <see cref="Step(float, float)"/>: counts the update and writes what changes from one to the next to the device.
-    /// With a captured graph it is called before each replay, and <see cref="Apply"/> is in the graph.
+    /// With a captured graph it is called before each replay, and <see cref="Apply"/> is in the graph. Bias corrections want to know how
+    /// many updates were refused before: four bytes are read from the device, once <see cref="Apply"/> was given a norm.
     /// </summary>
     /// <param name="learningRate">From the schedule.</param>
     /// <param name="gradScale">Factor on the gradient.</param>
@@ -75,7 +85,8 @@ public abstract class Optimizer : IDisposable
     {
         Require(learningRate >= 0 && float.IsFinite(learningRate), $"the learning rate must be 0 or more, got {learningRate:R}");
         Require(float.IsFinite(gradScale), $"the gradient's factor must be finite, got {gradScale:R}; skip the update when GradientNorm.IsFinite is false");
-        StepCount++;
+        Number = StepCount + 1;
+        _prepared++;
         for (var i = 0; i < Store.Ranges.Count; i++)
         {
             var group = Store.Ranges[i].Group;
@@ -88,8 +99,9 @@ public abstract class Optimizer : IDisposable
     /// <param name="norm">The latest <see cref="GradientClip.Measure"/> of this store, or null.</param>
     public void Apply(GradientNorm? norm = null)
     {
+        _mayRefuse |= norm != null;
         for (var i = 0; i < Store.Ranges.Count; i++)
-            Update(new FlatUpdate(Store.Ranges[i], _deviceConstants, i * Slots, norm?.Result));
+            Update(new FlatUpdate(Store.Ranges[i], _deviceConstants, i * Slots, norm?.Result, i == 0 ? _refused : null));
     }
 
     /// <summary>The moments by name ("exp_avg.layer1.0.conv1.weight", PyTorch's layout) and "step". Read before the next update.</summary>
@@ -107,7 +119,8 @@ public abstract class Optimizer : IDisposable
     {
         FlatState.Compare(state, Store, Array.ConvertAll(_names, n => n + "."));
         for (var i = 0; i < _moments.Length; i++) FlatState.Load(state, Store, _moments[i], _names[i] + ".");
-        StepCount = state["step"].ToI64()[0];
+        _prepared = state["step"].ToI64()[0];
+        _refused.CopyFrom<int>([0]);
     }
 
     /// <summary>Returns the moments' memory.</summary>
@@ -115,6 +128,7 @@ public abstract class Optimizer : IDisposable
     {
         foreach (var m in _moments) m.Release();
         _deviceConstants.Release();
+        _refused.Release();
         GC.SuppressFinalize(this);
     }
 

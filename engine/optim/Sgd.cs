@@ -4,7 +4,7 @@ namespace Plip.Engine;
 
 // Stochastic gradient descent with momentum, as PyTorch writes it.   Nesterov's form: Sutskever et al., ICML 2013
 //   g = g + λp;  b = μb + g;  p = p − η·b, or with Nesterov p − η·(g + μb)
-// Cost: one pass, 20 bytes an element, 22 with a BF16 copy.
+// Cost: one pass, 20 bytes an element, 22 with a BF16 or F16 copy.
 /// <summary>SGD with momentum; the weight decay is the L2 term of the gradient, scaled by the rate.</summary>
 public sealed class Sgd : Optimizer
 {
@@ -36,13 +36,13 @@ file readonly unsafe struct SgdKernel(ParameterStore store, Tensor buffer, FlatU
 
     public void Run(CudaDevice gpu, DType type) => gpu.Launch(
         "optimizers", "sgd", [("TYPE", type), ("COPY", store.ComputeBytes > 0)], update.Launch, store.Values, store.ComputeCopy,
-        buffer, store.Grads, update.Constants, update.Norm, update.Slot, update.Range.Offset, update.Range.Count);
+        buffer, store.Grads, update.Constants, update.Norm, update.Refused, update.Slot, update.Range.Offset, update.Range.Count);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
-        if (update.IsRefused) return;
+        if (update.Refuses()) return;
         var (at, c) = (update.Range.Offset, update.Read<Sgd.Constants>());
         c = c with { GradScale = update.Scaled(c.GradScale) };
         cpu.Loop<V, Body<T>>(update.Range.Count, new(store.Values.F32 + at, store.Compute.At<T>() + at, store.Grads.F32 + at, buffer.F32 + at, c));

@@ -210,9 +210,8 @@ public sealed class BertLayer : Module
     {
         var p = Training ? _dropout : 0f;
         var a = Ops.Attention(_query.Forward(x), _key.Forward(x), _value.Forward(x), offsets, _heads);
-        x = _attentionNorm.Forward(Ops.Add(dropout.Apply(_attention.Forward(a), p), x));
-        var h = _output.Forward(_intermediate.ForwardGelu(x));
-        return _outputNorm.Forward(Ops.Add(dropout.Apply(h, p), x));
+        x = dropout.AddTo(x, _attention.Forward(a), p, _attentionNorm);
+        return dropout.AddTo(x, _output.Forward(_intermediate.ForwardGelu(x)), p, _outputNorm);
     }
 }
 
@@ -242,4 +241,8 @@ public sealed class DropoutStream
 
     /// <summary>x with elements dropped at probability p and the rest scaled by 1/(1−p); x itself at p = 0.</summary>
     public Tensor Apply(Tensor x, float p) => p <= 0 ? x : Ops.Dropout(x, p, new Philox(_seed, First + _next++, _step), _stepNow);
+
+    /// <summary><c>norm.Forward(Ops.Add(Apply(a, p), x))</c> in one pass.</summary>
+    public Tensor AddTo(Tensor x, Tensor a, float p, LayerNorm norm) =>
+        p <= 0 ? norm.ForwardAdd(x, a) : norm.ForwardAdd(x, a, p, new Philox(_seed, First + _next++, _step), _stepNow);
 }

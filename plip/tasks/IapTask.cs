@@ -8,7 +8,8 @@ namespace Plip.Tasks;
 /// <summary>
 /// Image-guided attribute prediction: the attribute phrases of a caption are masked, V_global is added to every token's
 /// hidden state (the paper's figure; its appendix says "concat"), a transformer block mixes them and a linear layer
-/// names the words. Negative log-likelihood over the masked tokens alone, so only they are projected on the vocabulary.
+/// names the words. Negative log-likelihood over the masked tokens alone, so only they are projected on the vocabulary, and their logits
+/// exist a part of the vocabulary at a time.
 /// </summary>
 public sealed class IapTask : PretextTask
 {
@@ -35,15 +36,18 @@ public sealed class IapTask : PretextTask
     public override Tensor? Loss(TaskBatch batch)
     {
         if (batch.Masked is not { Places: not null, Labels: not null } masked) return null;
-        return Ops.CrossEntropy(Predict(batch.Model, batch.ImageEmbedding, masked, batch.Dropout), masked.Labels);
+        return _words.CrossEntropy(Hidden(batch.Model, batch.ImageEmbedding, masked, batch.Dropout), masked.Labels);
     }
 
     /// <summary>Logits (M, vocabulary) of the masked words, given V_global (N, D) of the pictures.</summary>
-    public Tensor Predict(PlipModel model, Tensor imageEmbedding, MaskedCaptions masked, DropoutStream dropout)
+    public Tensor Predict(PlipModel model, Tensor imageEmbedding, MaskedCaptions masked, DropoutStream dropout) =>
+        _words.Forward(Hidden(model, imageEmbedding, masked, dropout));
+
+    private Tensor Hidden(PlipModel model, Tensor imageEmbedding, MaskedCaptions masked, DropoutStream dropout)
     {
         var text = masked.Text;
         var x = Ops.AddPerSequence(model.Textual.Forward(text, dropout), text.WithFillers(imageEmbedding), text.Offsets);
         foreach (var layer in _layers) x = layer.Forward(x, text.Offsets, dropout);
-        return _words.Forward(Ops.GatherRows(x, masked.Places ?? throw new ArgumentException("IapTask.Predict: nothing is masked")));
+        return Ops.GatherRows(x, masked.Places ?? throw new ArgumentException("IapTask.Predict: nothing is masked"));
     }
 }

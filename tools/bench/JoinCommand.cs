@@ -15,6 +15,8 @@ internal static class JoinCommand
             var path = p.GetValue(result)!;
             var joined = Join(BenchResult.Load(path), TwinResult.Load(p.GetValue(twin)!), path);
             joined.Save(path);
+            foreach (var r in joined.Rows.Where(r => r is { ItemsPerSecond: not null, PeerItemsPerSecond: not null }))
+                Console.Out.WriteLine(FormattableString.Invariant($"{r.Name}: ours {r.ItemsPerSecond:0.0} {r.Items}/s, {r.Peer} {r.PeerItemsPerSecond:0.0} {r.Items}/s: x{r.Ratio:0.00}"));
             Console.Out.WriteLine(Summary(joined));
             return 0;
         });
@@ -30,7 +32,13 @@ internal static class JoinCommand
         var peers = twin.Rows.ToDictionary(r => r.Name, StringComparer.Ordinal);
         return new BenchResult(
             ours.Machine with { Gpu = gpu with { Torch = twin.Torch } },
-            [.. ours.Rows.Select(r => peers.TryGetValue(r.Name, out var p) ? r with { Peer = p.Peer, PeerMs = p.Ms, Ratio = p.Ms / r.OursMs } : r)]);
+            [.. ours.Rows.Select(r => peers.TryGetValue(r.Name, out var p) ? r with
+            {
+                Peer = p.Peer,
+                PeerMs = p.Ms,
+                Ratio = p.Ms / r.OursMs,
+                PeerItemsPerSecond = r.ItemsPerSecond * r.OursMs / p.Ms,
+            } : r)]);
     }
 
     private static string Summary(BenchResult result)

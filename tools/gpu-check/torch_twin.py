@@ -53,16 +53,21 @@ OPS = {
     "upsample_bilinear2d_x8": lambda x, a: F.interpolate(x[0], scale_factor=8, mode="bilinear", align_corners=False),
     "concat_4": lambda x, a: torch.cat(x, 1),
     "layer_norm": lambda x, a: F.layer_norm(x[0], x[0].shape[1:], x[1], x[2], 1e-12),
+    "add_layer_norm": lambda x, a: F.layer_norm(F.dropout(x[1], 0.1, training=True).add_(x[0]), x[0].shape[1:], x[2], x[3], 1e-12),
+    "linear_gelu": lambda x, a: F.gelu(F.linear(x[0], x[1], x[2])),
     "softmax": lambda x, a: F.softmax(x[0], -1),
     "gelu": lambda x, a: F.gelu(x[0]),
     "dropout": lambda x, a: F.dropout(x[0], 0.1, training=True),
     "l2_normalize": lambda x, a: F.normalize(x[0], dim=-1),
     "embedding": lambda x, a: F.embedding(x[1], x[0]),
     "cross_entropy": lambda x, a: F.cross_entropy(x[0], x[1]),
+    "linear_cross_entropy": lambda x, a: F.cross_entropy(F.linear(x[0], x[1], x[2]), x[3]),
     "cmpm": lambda x, a: cmpm(*x),
     "info_nce": lambda x, a: info_nce(x[0], x[1], 10.0),
     "euclidean_loss": lambda x, a: torch.linalg.vector_norm((x[0] - x[1]).flatten(1), dim=1, dtype=torch.float32).mean(),
 }
+# Ops whose vectors PyTorch wants in the type of the rest.
+VECTORS_TOO = {"layer_norm", "add_layer_norm", "linear_gelu", "linear_cross_entropy"}
 APART = {"attention", "adamw", "gradient_norm"}  # made by functions of their own below
 WITHOUT = {"adan"}  # not in PyTorch
 # PyTorch hands out views there and leaves the copying to what comes next.
@@ -79,7 +84,7 @@ def upload(case, item, channels_last):
         return torch.randint(0, item["range"], shape, device="cuda")
     if kind == "Offsets":
         return torch.tensor(item["values"], device="cuda")
-    x = stored(case, torch.randn(shape, device="cuda") * item["scale"] + item["shift"], item["stored"] or case["op"] == "layer_norm")
+    x = stored(case, torch.randn(shape, device="cuda") * item["scale"] + item["shift"], item["stored"] or case["op"] in VECTORS_TOO)
     if kind == "Picture":
         x = x.permute(0, 3, 1, 2)
     elif kind == "Filter":

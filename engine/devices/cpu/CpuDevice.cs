@@ -21,9 +21,8 @@ public sealed unsafe class CpuDevice : Device
     internal static int GrainOf(long count) => (int)Math.Clamp(count / 32 / Grain * Grain, Grain, 8 * Grain);
 
     private readonly ThreadTeam _team;
-    // The lowest free address of a class is handed out first: what a program gets then depends on what is free and not on the
-    // order in which the last step gave it back, so a repeated step gets the same addresses (DESIGN 2).
-    private readonly Dictionary<long, PriorityQueue<nint, nint>> _pool = [];
+    private readonly FreeBlocks _pool = new();
+    private readonly Dictionary<nint, long> _larger = []; // blocks that serve a smaller size, and their own
     private readonly HostMemory _memory = new();
     private long _reserved;
     private bool _disposed;
@@ -153,27 +152,19 @@ public sealed unsafe class CpuDevice : Device
     /// <inheritdoc/>
     protected override nint Take(long bytes)
     {
-        var size = SizeClass(bytes);
-        if (_pool.TryGetValue(size, out var free) && free.TryDequeue(out var block, out _)) return block;
+        var size = FreeBlocks.SizeClass(bytes);
+        if (_pool.TryTake(size, out var block, out var actual))
+        {
+            if (actual != size) _larger[block] = actual;
+            return block;
+        }
         _reserved += size;
         return _memory.Take(size);
     }
 
     /// <inheritdoc/>
-    protected override void Give(nint pointer, long bytes)
-    {
-        var size = SizeClass(bytes);
-        if (!_pool.TryGetValue(size, out var free)) _pool[size] = free = new PriorityQueue<nint, nint>();
-        free.Enqueue(pointer, pointer);
-    }
-
-    /// <summary>Rounds up to 2ᵏ·{4,5,6,7}/4, so ragged batches share blocks and at most a quarter is wasted.</summary>
-    internal static long SizeClass(long bytes)
-    {
-        if (bytes <= 256) return 256;
-        var unit = 1L << (61 - System.Numerics.BitOperations.LeadingZeroCount((ulong)(bytes - 1)));
-        return (bytes + unit - 1) / unit * unit;
-    }
+    protected override void Give(nint pointer, long bytes) =>
+        _pool.Put(pointer, _larger.Remove(pointer, out var actual) ? actual : FreeBlocks.SizeClass(bytes));
 
     /// <summary>Stops the threads and returns all memory; tensors of this device are invalid afterwards.</summary>
     public override void Dispose()

@@ -18,10 +18,10 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
     private const long Slab = 8 << 20, SmallBlock = 1 << 20; // smaller blocks are cut from slabs
     private const int MakersShown = 8;
 
-    private readonly Dictionary<long, PriorityQueue<nint, nint>> _free = [];
+    private readonly FreeBlocks _free = new();
     private readonly Dictionary<nint, (long Bytes, string MadeBy)> _live = [];
     private readonly Dictionary<nint, (long Bytes, int Graphs)> _held = []; // blocks that captured graphs write to
-    private readonly Dictionary<long, PriorityQueue<nint, nint>> _idle = []; // those of them that no tensor has
+    private readonly FreeBlocks _idle = new(); // those of them that no tensor has
     private readonly HashSet<nint> _lent = []; // those of them that a tensor has, which a replay would overwrite
     private readonly List<nint> _slabs = [];
     private readonly bool _marked = pooled && CudaLibraries.Current.IsChecking;
@@ -53,14 +53,17 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
     /// <exception cref="CudaOutOfMemoryException">The GPU has no more.</exception>
     public nint Take(long bytes, string madeBy, Action finish, bool briefly = false)
     {
-        var size = pooled ? CpuDevice.SizeClass(bytes) : Math.Max(bytes, 1);
-        nint block;
-        if (briefly && _idle.TryGetValue(size, out var idle) && idle.TryDequeue(out block, out _))
+        var wanted = pooled ? FreeBlocks.SizeClass(bytes) : Math.Max(bytes, 1);
+        if (briefly && _idle.TryTake(wanted, out var block, out var size))
         {
             if (_capturing == null) _lent.Add(block);
         }
-        else if (pooled && _free.TryGetValue(size, out var free) && free.TryDequeue(out block, out _)) CachedBytes -= size;
-        else block = pooled && size < SmallBlock ? Cut(size, madeBy, finish) : Ask(size, madeBy, finish);
+        else if (pooled && _free.TryTake(wanted, out block, out size)) CachedBytes -= size;
+        else
+        {
+            size = wanted;
+            block = pooled && size < SmallBlock ? Cut(size, madeBy, finish) : Ask(size, madeBy, finish);
+        }
         _live[block] = (size, madeBy);
         if (_capturing != null) _capturing[block] = size;
         Mark(block, bytes, fresh: true);
@@ -75,7 +78,7 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
         _lent.Remove(block);
         // What a graph captures it repeats at each replay, when a block that is not its own may be another's.
         if (_capturing == null || _capturing.ContainsKey(block)) Mark(block, was.Bytes, fresh: false);
-        if (_held.ContainsKey(block)) Idle(block, was.Bytes);
+        if (_held.ContainsKey(block)) _idle.Put(block, was.Bytes);
         else if (pooled) Cache(block, was.Bytes);
         else
         {
@@ -108,10 +111,10 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
             {
                 if (graphs > 1) _lent.Add(block); // a result that another graph's replay would overwrite
             }
-            else if (graphs == 1 && _free[size].Remove(block, out _, out _))
+            else if (graphs == 1 && _free.Remove(block, size))
             {
                 CachedBytes -= size;
-                Idle(block, size);
+                _idle.Put(block, size);
             }
         }
         return blocks.Keys;
@@ -130,7 +133,7 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
             }
             _held.Remove(block);
             _lent.Remove(block);
-            if (!_live.ContainsKey(block) && _idle[held.Bytes].Remove(block, out _, out _)) Cache(block, held.Bytes);
+            if (!_live.ContainsKey(block) && _idle.Remove(block, held.Bytes)) Cache(block, held.Bytes);
         }
     }
 
@@ -139,9 +142,8 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
     {
         foreach (var slab in _slabs) _ = cuMemFree_v2(slab);
         // Small blocks lie in slabs. Tensors that were never released go too: their device is gone.
-        foreach (var (size, free) in _free)
-            if (size >= SmallBlock)
-                foreach (var (block, _) in free.UnorderedItems) _ = cuMemFree_v2(block);
+        foreach (var (block, size) in _free.All)
+            if (size >= SmallBlock) _ = cuMemFree_v2(block);
         foreach (var (block, (size, _)) in _live)
             if (!pooled || size >= SmallBlock) _ = cuMemFree_v2(block);
         foreach (var (block, (size, _)) in _held)
@@ -157,16 +159,8 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
 
     private void Cache(nint block, long size)
     {
-        Put(_free, block, size);
+        _free.Put(block, size);
         CachedBytes += size;
-    }
-
-    private void Idle(nint block, long size) => Put(_idle, block, size);
-
-    private static void Put(Dictionary<long, PriorityQueue<nint, nint>> blocks, nint block, long size)
-    {
-        if (!blocks.TryGetValue(size, out var queue)) blocks[size] = queue = new PriorityQueue<nint, nint>();
-        queue.Enqueue(block, block);
     }
 
     /// <summary>Tells check mode, in order with the kernels, that memory holds nothing yet (fresh) or is nobody's.</summary>
@@ -220,14 +214,11 @@ internal sealed unsafe class CudaMemory(bool pooled, long limit, nint stream = 0
     private long Release()
     {
         var released = 0L;
-        foreach (var (size, free) in _free)
+        foreach (var (block, size) in _free.All.Where(b => b.Size >= SmallBlock).ToArray())
         {
-            if (size < SmallBlock) continue;
-            while (free.TryDequeue(out var block, out _))
-            {
-                Cuda.Check(cuMemFree_v2(block));
-                released += size;
-            }
+            Cuda.Check(cuMemFree_v2(block));
+            _free.Remove(block, size);
+            released += size;
         }
         Releases++;
         ReservedBytes -= released;

@@ -55,8 +55,9 @@ public class ComputeCopyTests
             Assert.Same(store.Values, store.Compute);
         }
         Assert.Equal(blocks, d.MemoryInUse.Blocks);
-        Assert.Contains("F32 or BF16, not F16", Assert.Throws<ArgumentException>(
-            () => ParameterStore.Materialize(d, model, 1, computeType: DType.F16)).Message, StringComparison.Ordinal);
+        string Error(DType type) => Assert.Throws<ArgumentException>(() => ParameterStore.Materialize(d, model, 1, computeType: type)).Message;
+        Assert.Contains("F16 needs a GPU", Error(DType.F16), StringComparison.Ordinal);
+        Assert.Contains("F32, BF16 or F16, not I32", Error(DType.I32), StringComparison.Ordinal);
     }
 
     /// <summary>A pass through the copy: BF16 forward and backward, and the gradient is added to the flat F32 buffer, over two passes.</summary>
@@ -123,6 +124,25 @@ public class ComputeCopyTests
             IsCast(store);
         }
         Assert.Equal(trained, store.Compute.ToArray<ushort>());
+    }
+
+    /// <summary>On a GPU the copy may be F16: written in the optimiser's pass, made anew when the parameters are loaded.</summary>
+    [Fact]
+    public void A_GPU_computes_in_F16_too()
+    {
+        using var d = CudaTest.Open();
+        using var store = ParameterStore.Materialize(d, new Pair(), 1, computeType: DType.F16);
+        using var optimizer = new AdamW(store);
+        void IsHalf() => Assert.Equal(Array.ConvertAll(store.Values.ToArray(), v => (Half)v), store.Compute.ToArray<Half>());
+        IsHalf();
+        foreach (var place in store.Trainable) place.Parameter.Grad.CopyFrom<float>(Values.Normal((int)place.Parameter.Shape.Count, 1));
+        var before = store.Compute.ToArray<Half>();
+        optimizer.Step(0.01f);
+        Assert.NotEqual(before, store.Compute.ToArray<Half>());
+        IsHalf();
+        using var other = ParameterStore.Materialize(d, new Pair(), 2);
+        store.Load(other.StateDict());
+        IsHalf();
     }
 
     private static void IsCast(ParameterStore store)

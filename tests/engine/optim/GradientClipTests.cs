@@ -82,8 +82,55 @@ public class GradientClipTests
             optimizer.Step(0.1f, GradientClip.Measure(store, 1));
             Assert.Equal(values, store.Values.ToArray());
             Assert.Equal(copy, store.Compute.ToArray<ushort>());
+            Assert.Equal(0, optimizer.StepCount);
             foreach (var (name, moment) in optimizer.StateDict())
                 if (name != "step") Assert.All(moment.ToF32(), v => Assert.Equal(0f, v));
+        }
+    }
+
+    /// <summary>A refused update is as if it had not been asked for: what comes after gives the bits of a run without it, saved and resumed too.</summary>
+    [Theory, OnEachDevice]
+    public void A_refused_update_is_none(string device)
+    {
+        using var d = Devices.Open(device);
+        foreach (var make in (Func<ParameterStore, Optimizer>[])[s => new AdamW(s), s => new Adan(s), s => new Sgd(s)])
+        {
+            Assert.Equal(Run(make, []), Run(make, [0]));
+            Assert.Equal(Run(make, []), Run(make, [1, 2]));
+        }
+
+        float[] Run(Func<ParameterStore, Optimizer> make, int[] refusedBefore)
+        {
+            using var store = ParameterStore.Materialize(d, new Wide(300), 1, [new("first", _ => false), ParameterGroup.All]);
+            var optimizer = make(store);
+            for (var t = 0; t < 4; t++)
+            {
+                foreach (var broken in refusedBefore.Contains(t) ? (bool[])[true, false] : [false])
+                {
+                    var g = Values.Normal(300, (uint)t);
+                    if (broken) g[299] = float.NegativeInfinity;
+                    store.Trainable[0].Parameter.Grad.CopyFrom<float>(g);
+                    optimizer.Step(0.01f, GradientClip.Measure(store, 1));
+                }
+                Assert.Equal(t + 1, optimizer.StepCount);
+                if (t != 2) continue;
+                var state = StateOf(optimizer);
+                optimizer.Dispose();
+                optimizer = make(store);
+                optimizer.Load(state);
+                Assert.Equal(3, optimizer.StepCount);
+            }
+            optimizer.Dispose();
+            return store.Values.ToArray();
+        }
+
+        // On the host, for the optimiser it comes from is gone when it is read.
+        static StateDict StateOf(Optimizer optimizer)
+        {
+            var state = new StateDict();
+            foreach (var (name, tensor) in optimizer.StateDict())
+                state.Add(name, name == "step" ? StateTensor.Of(tensor.ToI64(), tensor.Shape) : StateTensor.Of(tensor.ToF32(), tensor.Shape));
+            return state;
         }
     }
 

@@ -27,6 +27,21 @@ public class LossTests
         }
     }
 
+    /// <summary>In one part, and at BERT's vocabulary in the parts that the op itself cuts it into.</summary>
+    [Theory]
+    [Trait("op", nameof(Ops.LinearCrossEntropy))]
+    [InlineData(9, 16, 17)]
+    [InlineData(150, 8, 30522)]
+    public void LinearCrossEntropy(int rows, int width, int classes)
+    {
+        var random = new Philox(6, 2);
+        var labels = Enumerable.Range(0, rows).Select(t => t % 3 == 1 ? -100 : random.Next((ulong)t, classes)).ToArray();
+        Torch.Same(
+            t => Ops.LinearCrossEntropy(t[0], t[1], t[2], Torch.Ids(t[0], labels)),
+            t => functional.cross_entropy(functional.linear(t[0], t[1], t[2]), Torch.Ids(labels), ignore_index: -100),
+            [Torch.Input(1, rows, width), Torch.Input(2, classes, width), Torch.Input(3, classes)], 2e-6, 2e-5);
+    }
+
     [Theory]
     [Trait("op", nameof(Ops.EuclideanLoss))]
     [InlineData(1, 2, 2, 1)]

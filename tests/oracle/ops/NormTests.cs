@@ -26,6 +26,20 @@ public class NormTests
             [(Array.ConvertAll(Torch.Normal(9 * 333, 1), v => v + 1000), [9, 333]), Torch.Input(2, 333), Torch.Input(3, 333)], 1e-4, 1e-4);
 
     [Theory]
+    [Trait("op", nameof(Ops.AddLayerNorm))]
+    [InlineData(5, 768, 0f)]
+    [InlineData(64, 1023, 0.1f)]
+    public void AddLayerNorm(int rows, int cols, float p)
+    {
+        var random = new Philox(5, 9, 3);
+        var kept = Enumerable.Range(0, rows * cols).Select(i => random.Uniform((ulong)i) >= p ? 1f : 0f).ToArray();
+        Torch.Same(
+            t => Ops.AddLayerNorm(t[0], t[1], t[2], t[3], 1e-12f, p, random),
+            t => functional.layer_norm(t[0] + t[1] * Torch.Of(kept, rows, cols) / (1 - p), [cols], t[2], t[3], 1e-12),
+            [Torch.Input(1, rows, cols), Torch.Input(2, rows, cols), Torch.Input(3, cols), Torch.Input(4, cols)], 2e-6, 1e-5);
+    }
+
+    [Theory]
     [Trait("op", nameof(Ops.Softmax)), Trait("op", nameof(Ops.LogSoftmax))]
     [InlineData(1, 1, 1f)]
     [InlineData(3, 7, 1f)]

@@ -13,6 +13,7 @@ internal static class CudaCases
         return
         [
             .. Specs(type, sizes).Select(OpWork.Case), .. Alone(type, sizes).Select(OpWork.Case), .. OptimizerCases.All,
+            .. type == DType.BF16 ? ContrastCases.All : [],
             .. ModelSpec.GpuSteps.Select(s => StepCases.Case(s with { Precision = precision })),
             .. type == DType.F32 ? ModelSpec.GpuSteps.SelectMany(EmbeddingCases.Cases) : [],
         ];
@@ -21,8 +22,9 @@ internal static class CudaCases
     /// <summary>The ops among them, for a twin in another language.</summary>
     public static IEnumerable<OpSpec> Specs(DType type, Sizes sizes) => Stored(type, OpSpecs.Of(sizes));
 
-    /// <summary>What is timed on a GPU alone, without a twin: fused pairs, and the rungs of ladders.</summary>
-    public static IEnumerable<OpSpec> Alone(DType type, Sizes sizes) => Stored(type, ConvSpecs.OnGpu(sizes));
+    /// <summary>What is timed on a GPU alone, without a twin: shapes that only a GPU meets, fused pairs, and the rungs of ladders.</summary>
+    public static IEnumerable<OpSpec> Alone(DType type, Sizes sizes) =>
+        Stored(type, [.. AttentionSpecs.OnGpu(sizes), .. ConvSpecs.OnGpu(sizes), .. RowLadderSpecs.Of(sizes)]);
 
     /// <summary>One case of each op and direction, the cheapest, at sizes that the emulator can bear; and the small model's step.</summary>
     public static IReadOnlyList<BenchCase> Small(DType type)

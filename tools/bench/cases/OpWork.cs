@@ -24,15 +24,18 @@ internal static class OpWork
         var leaves = spec.Leaves;
         var dy = Gradient(device, spec, inputs);
         Step? recorded = null;
+        Tensor[] x = [];
         Tensor? loss = null;
         return new Timed(
             () => loss!.Backward(),
             () =>
             {
+                // A leaf's gradient lives as long as what the leaf is a view of: longer than the step.
+                foreach (var leaf in x) leaf.Grad?.Release();
                 recorded?.Dispose();
                 recorded = device.BeginStep();
                 // Views, for a leaf keeps its gradient and a second backward would add to it.
-                var x = inputs.Select((t, i) => leaves.Contains(i) ? Ops.Reshape(t, t.Shape.ToArray()).WithGrad() : t).ToArray();
+                x = [.. inputs.Select((t, i) => leaves.Contains(i) ? Ops.Reshape(t, t.Shape.ToArray()).WithGrad() : t)];
                 var y = spec.Ours(x);
                 var given = Ops.Reshape(dy, dy.Shape.ToArray());
                 loss = Tape.Record(Tensor.Zeros(device, new Shape()), [y], _ => [given], op: "bench");

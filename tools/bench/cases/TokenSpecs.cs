@@ -11,6 +11,11 @@ internal static class TokenSpecs
         .. Attention(sizes.Captions, 64, 4),
         .. new[] { 768, 64 }.SelectMany(c => PictureSpecs.Both(
             "layer_norm", [sizes.Tokens, c], [Plain(sizes.Tokens, c), Plain(c) with { Shift = 1, Scale = 0.1f }, Plain(c)], 2, 3, t => Ops.LayerNorm(t[0], t[1], t[2], 1e-12f))),
+        .. PictureSpecs.Both(
+            "add_layer_norm", [sizes.Tokens, 768],
+            [Plain(sizes.Tokens, 768), Plain(sizes.Tokens, 768), Plain(768) with { Shift = 1, Scale = 0.1f }, Plain(768)], 3, 4,
+            t => Ops.AddLayerNorm(t[0], t[1], t[2], t[3], 1e-12f, 0.1f, new Philox(1, 1, 1))),
+        .. LinearGelu(sizes.Tokens, 768, 3072),
         .. PictureSpecs.Both("softmax", [sizes.Tokens, 64], [Plain(sizes.Tokens, 64)], 2, 3, t => Ops.Softmax(t[0])),
         .. PictureSpecs.Both("gelu", [sizes.Tokens, 3072], [Plain(sizes.Tokens, 3072)], 2, 3, t => Ops.Gelu(t[0])),
         .. PictureSpecs.Both("dropout", [sizes.Tokens, 768], [Plain(sizes.Tokens, 768)], 2, 2, t => Ops.Dropout(t[0], 0.1f, new Philox(1, 1, 1))),
@@ -18,7 +23,7 @@ internal static class TokenSpecs
         .. Embedding(sizes.Tokens, 30522, 768),
     ];
 
-    private static OpSpec[] Attention(int captions, int width, int heads)
+    internal static OpSpec[] Attention(int captions, int width, int heads)
     {
         var lengths = SyntheticText.Lengths(captions, 20, 64);
         var tokens = lengths.Sum();
@@ -29,6 +34,17 @@ internal static class TokenSpecs
             [qkv, qkv, qkv, new OpInput(InputKind.Offsets, captions + 1)], Pass.Forward, 4 * pairs, 4 * qkv.Bytes, t => Ops.Attention(t[0], t[1], t[2], t[3], heads))
         { Args = (heads, 0) };
         return [spec, spec with { Pass = Pass.Backward, Flops = 10 * pairs, Bytes = 7 * qkv.Bytes }];
+    }
+
+    // One product forward, two backward; h is written where a backward comes, and read by it.
+    private static OpSpec[] LinearGelu(int tokens, int width, int inner)
+    {
+        OpInput x = Plain(tokens, width), w = Plain(inner, width) with { Scale = 0.03f };
+        double product = 2.0 * tokens * width * inner, h = 4.0 * tokens * inner;
+        var spec = new OpSpec(
+            "fused", "linear_gelu", FormattableString.Invariant($"{tokens}x{width}x{inner}"), [x, w, Plain(inner)], Pass.Forward, product, x.Bytes + w.Bytes + h,
+            t => Ops.LinearGelu(t[0], t[1], t[2]));
+        return [spec, spec with { Pass = Pass.Backward, Flops = 2 * product, Bytes = 2 * (x.Bytes + w.Bytes + h) }];
     }
 
     // The backward writes the whole table's gradient, zeros included.

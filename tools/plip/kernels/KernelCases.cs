@@ -9,7 +9,7 @@ namespace Plip.Tool;
 internal static class KernelCases
 {
     public static IReadOnlyList<KernelCase> All { get; } =
-        [.. ElementCases.All, .. RowCases.All, .. TokenCases.All, .. PictureCases.All, .. ConvCases.All, .. LossCases.All, .. UpdateCases.All];
+        [.. ElementCases.All, .. RowCases.All, .. TokenCases.All, .. AttentionCases.All, .. PictureCases.All, .. ConvCases.All, .. LossCases.All, .. UpdateCases.All];
 
     /// <summary>What a type is called in the lists that commands print.</summary>
     public static string Name(DType type) => type switch

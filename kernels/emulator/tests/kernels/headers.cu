@@ -1,6 +1,9 @@
 // headers.cu: every header of kernels/common, whatever macros the kernel is compiled with.
+#include "layer_norm.cuh"
 #include "load.cuh"
 #include "mma.cuh"
+#include "mma_tile.cuh"
+#include "packed.cuh"
 #include "philox.cuh"
 #include "rows.cuh"
 #include "warp.cuh"

@@ -9,11 +9,6 @@ internal static class TokenCases
 
     public static IEnumerable<KernelCase> All =>
     [
-        Attention(heads: 2, width: 3),
-        Attention(heads: 2, width: 64),
-        Attention(heads: 1, width: 70),
-        Attention(heads: 1, width: 256),
-        new("attention 3 queries of 40 keys", i => Ops.Attention(i.Data(3, 64), i.Data(40, 64), i.Data(40, 64), i.Offsets(1, 2), i.Offsets(33, 7), 1)),
         new("segment_mean 76x37", i => Ops.SegmentMean(i.Data(Tokens, 37), i.Offsets(70, 1, 5))),
         new("segment_mean 76x40", i => Ops.SegmentMean(i.Data(Tokens, 40), i.Offsets(70, 1, 5))),
         new("add_per_sequence 76x37", i => Ops.AddPerSequence(i.Data(Tokens, 37), i.Data(3, 37), i.Offsets(70, 1, 5))),
@@ -23,8 +18,4 @@ internal static class TokenCases
         new("gather_rows 70 of 3x12", i => Ops.GatherRows(i.Data(3, 12), i.Indices(70, 3))),
         new("even_offsets 300x7", i => Ops.EvenOffsets(i.Device, 300, 7)) { Types = [DType.F32] },
     ];
-
-    private static KernelCase Attention(int heads, int width) => new(
-        FormattableString.Invariant($"attention {Tokens} tokens {heads}x{width}"),
-        i => Ops.Attention(i.Data(Tokens, heads * width), i.Data(Tokens, heads * width), i.Data(Tokens, heads * width), i.Offsets(70, 0, 5, 1), heads));
 }
