@@ -25,6 +25,12 @@ internal static class CudaConvolution
             MmaConvolution.Forward(gpu, type, y, x, w, bias, s, relu);
             return;
         }
+        Plain(gpu, type, y, x, w, bias, s);
+    }
+
+    /// <summary>The same on the plain units.</summary>
+    public static void Plain(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s)
+    {
         int packA = Packed(x, s.C), packB = Packed(w, s.K), tile = Tile(s.Pixels, s.K, packA, packB);
         gpu.Launch(
             "conv2d", "conv2d_forward", [("TYPE", type), ("TILE", tile), ("PACK_A", packA), ("PACK_B", packB), ("PACK_Y", Packed(y, s.K))],

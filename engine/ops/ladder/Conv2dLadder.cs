@@ -1,8 +1,8 @@
 namespace Plip.Engine;
 
 /// <summary>
-/// The rungs below <see cref="Ops.Conv2d"/>, forward alone. kernels/conv2d.cu, the best without tensor cores, still takes F32; kernels/conv2d_mma.cu
-/// takes what is stored in two bytes.
+/// The rungs below the tensor-core kernel of <see cref="Ops.Conv2d"/>, forward alone. The third is kernels/conv2d.cu, the best without tensor cores, by
+/// which F32 still goes.
 /// </summary>
 internal static class Conv2dLadder
 {
@@ -13,6 +13,7 @@ internal static class Conv2dLadder
     [
         new("conv2d", 1, "conv2d_1", "a thread a result"),
         new("conv2d", 2, "conv2d_2", "tiles of a product in shared memory"),
+        new("conv2d", 3, "conv2d", "64 results a thread in registers, the next terms on their way", Ships: true),
     ];
 
     /// <summary>A rung's result for pictures (N, H, W, C) and filters (R, S, C, K) on a GPU; on the CPU the op's, to compare with.</summary>
@@ -21,14 +22,22 @@ internal static class Conv2dLadder
         if (x.Device is not CudaDevice gpu) return Ops.Conv2d(x, weight, null, stride, padding);
         var s = Ops.Geometry(x, weight, null, stride, padding, rung.Name);
         var y = Tensor.Empty(gpu, new Shape(s.N, s.Ho, s.Wo, s.K), x.DType);
-        if (rung.Number == 1)
-            gpu.Launch(
-                rung.Source, "conv2d_1", [("TYPE", x.DType)], Launch.PerElement(y.Count),
-                y, x, weight, y.Count, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
-        else
-            gpu.Launch(
-                rung.Source, "conv2d_2", [("TYPE", x.DType)], Launch.Grid(Launch.Blocks(s.Pixels, Side), Launch.Blocks(s.K, Side)).Of(Side, Side),
-                y, x, weight, s.Pixels, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
+        switch (rung.Number)
+        {
+            case 1:
+                gpu.Launch(
+                    rung.Source, "conv2d_1", [("TYPE", x.DType)], Launch.PerElement(y.Count),
+                    y, x, weight, y.Count, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
+                break;
+            case 2:
+                gpu.Launch(
+                    rung.Source, "conv2d_2", [("TYPE", x.DType)], Launch.Grid(Launch.Blocks(s.Pixels, Side), Launch.Blocks(s.K, Side)).Of(Side, Side),
+                    y, x, weight, s.Pixels, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
+                break;
+            default:
+                CudaConvolution.Plain(gpu, x.DType, y, x, weight, null, s);
+                break;
+        }
         return y;
     }
 }
