@@ -61,7 +61,7 @@ public sealed class TicTask : PretextTask
             maps[s] = s == 0 ? map : Ops.UpsampleBilinear2d(map, stages[0].Shape[1], stages[0].Shape[2]);
         }
         var x = _se1.Forward(Ops.Concat(maps, 3), captions);
-        x = Ops.Relu(_up1.Forward(x));
+        x = _up1.Forward(x, relu: true);
         return Ops.Cast(_up2.Forward(_se2.Forward(x, captions)), DType.F32);
     }
 }
