@@ -163,7 +163,7 @@ public sealed class StepRunnerTests
         var label = Array.FindIndex(batch.MaskedLabels, l => l >= 0);
         var word = batch.MaskedLabels[label];
         batch.MaskedLabels[label] = Words + 1;
-        Assert.Equal($"CrossEntropy: row 0 has label {Words + 1}, outside 0..{Words - 1}; rows to leave out carry -100", Assert.Throws<ArgumentException>(() => runner.Run(batch, 1f)).Message);
+        Assert.Equal($"LinearCrossEntropy: row 0 has label {Words + 1}, outside 0..{Words - 1}; rows to leave out carry -100", Assert.Throws<ArgumentException>(() => runner.Run(batch, 1f)).Message);
         batch.MaskedLabels[label] = word;
         Assert.Equal(sound, runner.Run(batch, 1f).Total, 1e-4);
         Assert.Equal(5, runner.Replays);
