@@ -23,6 +23,9 @@ public enum Precision
 
     /// <summary>Mixed: BF16 activations and compute copies of matrices, sums in F32. BF16 has F32's range, so no loss scaling is needed.</summary>
     BF16,
+
+    /// <summary>Mixed: as BF16 with F16, three bits finer and of a far smaller range, so the loss is scaled, dynamically.</summary>
+    F16,
 }
 
 /// <summary>Which activations are made again in the backward in place of being kept: less memory, up to a third more work, the same losses.</summary>

@@ -9,6 +9,9 @@ public enum ResNetHead
     /// <summary>Max pool over positions, then linear: the paper's.</summary>
     MaxLinear,
 
+    /// <summary>Mean over positions, then linear: a row of the paper's comparison of pooling.</summary>
+    MeanLinear,
+
     /// <summary>CLIP's attention pool: the released checkpoint's.</summary>
     AttentionPool,
 }
@@ -53,6 +56,7 @@ public sealed class ModifiedResNet : VisualEncoder
     private readonly Conv2d _conv1, _conv2, _conv3;
     private readonly BatchNorm2d _bn1, _bn2, _bn3;
     private readonly ModuleList<Bottleneck>[] _layers;
+    private readonly ResNetHead _pool;
     private readonly Linear? _head;
     private readonly AttentionPool? _attentionPool;
 
@@ -80,7 +84,8 @@ public sealed class ModifiedResNet : VisualEncoder
             }
             _layers[s] = Child($"layer{s + 1}", new ModuleList<Bottleneck>(blocks));
         }
-        if (config.Head == ResNetHead.MaxLinear) _head = Child("head", new Linear(channels, embedding));
+        _pool = config.Head;
+        if (config.Head != ResNetHead.AttentionPool) _head = Child("head", new Linear(channels, embedding));
         else _attentionPool = Child("attnpool", new AttentionPool(image.Height / 32 * (image.Width / 32), channels, config.Heads, embedding));
     }
 
@@ -112,8 +117,12 @@ public sealed class ModifiedResNet : VisualEncoder
     }
 
     /// <inheritdoc/>
-    public override Tensor Embed(Tensor lastStage) =>
-        _head != null ? _head.Forward(Ops.MaxPixels(lastStage)) : _attentionPool!.Forward(lastStage);
+    public override Tensor Embed(Tensor lastStage) => _pool switch
+    {
+        ResNetHead.MaxLinear => _head!.Forward(Ops.MaxPixels(lastStage)),
+        ResNetHead.MeanLinear => _head!.Forward(Ops.MeanPixels(lastStage)),
+        _ => _attentionPool!.Forward(lastStage),
+    };
 }
 
 /// <summary>1×1, 3×3, 1×1 with a shortcut; a stride is an average pool before the last 1×1 and before the shortcut's.</summary>

@@ -53,16 +53,18 @@ public sealed class PlipCheckpoint : IDisposable
     /// <param name="path">A file, or a folder of which the newest valid checkpoint is taken.</param>
     /// <param name="expected">A configuration that its must equal in all that shapes the model; null takes any.</param>
     /// <param name="warn">Told of damaged newer files that were passed over.</param>
+    /// <param name="precision">Storage of activations and matrices in its passes; embeddings are F32 always.</param>
     /// <exception cref="FileNotFoundException">There is none.</exception>
     /// <exception cref="FileFormatException">Damaged, or not of this program.</exception>
     /// <exception cref="ConfigException">Of another configuration than expected.</exception>
-    public static PlipCheckpoint Load(Device device, string path, PlipConfig? expected = null, Action<string>? warn = null)
+    public static PlipCheckpoint Load(
+        Device device, string path, PlipConfig? expected = null, Action<string>? warn = null, Precision precision = Precision.F32)
     {
         using var file = Checkpoint.Open(path, warn);
         var (config, vocabulary) = Describe(file);
         if (expected != null) RequireSameModel(expected, config, file.Path);
         var model = new PlipModel(config);
-        var store = model.Materialize(device, training: false);
+        var store = model.Materialize(device, training: false, precision);
         try
         {
             store.Load(file.Tensors.Under(ModelPrefix));

@@ -43,8 +43,9 @@ public sealed class PlipModel : Module
     public T? Task<T>() where T : PretextTask => Tasks.OfType<T>().FirstOrDefault();
 
     /// <summary>Allocates and initialises all parameters in flat buffers, grouped as the configuration trains them.</summary>
-    /// <param name="training">False for inference: no gradients are allocated, and passes are F32 whatever the configuration trains in.</param>
-    public ParameterStore Materialize(Device device, bool training = true)
+    /// <param name="training">False for inference: no gradients are allocated.</param>
+    /// <param name="precision">Storage of activations and matrices; null takes the configuration's in training and F32 otherwise.</param>
+    public ParameterStore Materialize(Device device, bool training = true, Precision? precision = null)
     {
         var scale = Config.Training.TextLearningRateScale;
         var decay = Config.Training.WeightDecay;
@@ -59,7 +60,12 @@ public sealed class PlipModel : Module
                 new("vectors", _ => true) { WeightDecay = 0 },
             ]
             : [new("all", _ => true) { Frozen = true }];
-        var compute = training && Config.Training.Precision == Precision.BF16 ? DType.BF16 : DType.F32;
+        var compute = (precision ?? (training ? Config.Training.Precision : Precision.F32)) switch
+        {
+            Precision.BF16 => DType.BF16,
+            Precision.F16 => DType.F16,
+            _ => DType.F32,
+        };
         return ParameterStore.Materialize(device, this, Config.Training.Seed, groups, computeType: compute);
     }
 
