@@ -244,6 +244,6 @@ public sealed class CommandLineTests(CommandLineTests.Trained trained) : IClassF
         var run = Captured.Run("doctor");
         Assert.Equal((0, ""), (run.Code, run.Error));
         Assert.DoesNotContain("FAILED", run.Out);
-        Assert.Contains("plip-rn50, plip-tiny", run.Out);
+        Assert.Contains("plip-rn101, plip-rn152, plip-rn50, plip-swin-b, plip-tiny", run.Out);
     }
 }

@@ -66,6 +66,25 @@ internal static class Torch
                 Assert.Fail($"{what}: element {i} is {a[i]:R}, LibTorch has {e[i]:R} (tolerance {within:g3}, off by {Math.Abs(e[i] - a[i]):g3})");
     }
 
+    /// <summary>A tensor as a whole: ‖actual − expected‖ within tolerance·‖expected‖.</summary>
+    public static void Near(torch.Tensor expected, Tensor actual, double tolerance, string what)
+    {
+        var off = Off(expected, actual, 1e-12);
+        Assert.True(off <= tolerance, $"{what}: off by {off:g3} of its norm, {tolerance:g3} allowed");
+        TestContext.Current.TestOutputHelper?.WriteLine($"{what}: off by {off:g3} of its norm");
+    }
+
+    /// <summary>‖actual − expected‖ / ‖expected‖; <paramref name="floor"/> is the least that an element's root mean square is taken for.</summary>
+    public static double Off(torch.Tensor expected, Tensor actual, double floor)
+    {
+        using var scope = torch.NewDisposeScope();
+        var e = expected.detach();
+        Assert.Equal(e.numel(), actual.Count);
+        var a = torch.tensor(actual.ToArray(), e.shape).to(torch.float64);
+        var norm = Math.Max(e.norm().item<double>(), floor * Math.Sqrt(actual.Count));
+        return (a - e).norm().item<double>() / norm;
+    }
+
     /// <summary>The elements in logical order.</summary>
     public static double[] Values(torch.Tensor x) => x.detach().contiguous().data<double>().ToArray();
 
