@@ -14,6 +14,11 @@ namespace Plip.Oracle;
 /// what LibTorch has, tensor by tensor: 1e-4 for outputs, 1e-3 for gradients, of inputs and of every parameter (<see cref="TorchState.GradientsAreNear"/>).
 /// Some seconds each on two cores, up to 4 GB.
 /// </summary>
+/// <remarks>
+/// A ReLU whose input is within F32's rounding of zero passes the gradient in one program and not in the other. Of the ten million of ResNet-50 some dozens are, and
+/// one alone moves the gradient of a late layer by half a percent: no two programs agree there. So its gates are set open or shut by a margin
+/// (<see cref="OpenOrShut"/>); the small networks beside this test are compared as they come.
+/// </remarks>
 [Trait("speed", "slow")]
 public class FullSizeTests
 {
@@ -173,6 +178,7 @@ public class FullSizeTests
         var model = new PlipModel(config);
         using var store = model.Materialize(device);
         TorchState.ShakeVectors(store, 0.1f);
+        OpenOrShut(store);
         var state = new TorchState(store);
         var tasks = new TorchTasks(state, config);
         var none = new TorchDropout(0, 0, 0);
@@ -231,6 +237,30 @@ public class FullSizeTests
         Text = new BertConfig { Layers = textLayers, VocabularySize = Words, Dropout = 0 },
     };
 
+    /// <summary>
+    /// Batch norms of a ResNet whose channels lie all above zero or all below it, half of them each; those before a sum above. Deviations are a twelfth of that distance, a
+    /// twentieth of half of it before a sum, and the corners of padded maps stand out by some eight.
+    /// </summary>
+    private static void OpenOrShut(ParameterStore store)
+    {
+        var random = new Philox(99, 3);
+        var at = 0ul;
+        foreach (var (name, parameter) in store.Parameters)
+        {
+            var parts = name.Split('.');
+            var shortcut = name.Contains("downsample.1.", StringComparison.Ordinal);
+            if (parts.Length < 2 || (!shortcut && !parts[^2].StartsWith("bn", StringComparison.Ordinal))) continue;
+            var sum = parts[^2] == "bn3" && name.Contains("layer", StringComparison.Ordinal);
+            var values = new float[parameter.Shape.Count];
+            for (var i = 0; i < values.Length; i++)
+            {
+                var u = random.Uniform(at++, -1, 1);
+                values[i] = parts[^1] == "weight" ? (sum ? 0.05f : 0.08f) * (1 + 0.2f * u) : sum ? 0.5f : shortcut || u > 0 ? 1f : -1f;
+            }
+            parameter.Value.CopyFrom<float>(values);
+        }
+    }
+
     /// <summary>An encoder: its maps, its embedding, the gradient of every parameter, running statistics if it has any.</summary>
     private static void Encodes(VisualEncoder encoder, Func<TorchState, torch.Tensor, (torch.Tensor[] Stages, torch.Tensor Embedding)> peer)
     {
@@ -238,6 +268,7 @@ public class FullSizeTests
         using var scope = torch.NewDisposeScope();
         using var store = ParameterStore.Materialize(device, encoder, seed: 3);
         TorchState.ShakeVectors(store, 0.1f);
+        OpenOrShut(store);
         var state = new TorchState(store);
         var pixels = Pixels();
         var t = Theirs(pixels).requires_grad_();
@@ -249,7 +280,8 @@ public class FullSizeTests
         for (var s = 0; s < stages.Length; s++) Torch.Near(stages[s], ours[s], Output, $"F{s + 1}");
         var embedding = encoder.Embed(ours[^1]).Keep();
         Torch.Near(expected, embedding, Output, "embedding");
-        Torch.Backward(embedding, expected);
+        // The maps too, as colorization does: behind a mean and batch norms next to nothing comes back from the embedding alone.
+        Torch.Backward([.. ours.Zip(stages), (embedding, expected)]);
         Torch.Near(t.grad!, x.Grad!, Gradient, "gradient of the pictures");
         state.GradientsAreNear(Gradient);
         if (encoder is ModifiedResNet) state.SameStatistics(Output);

@@ -53,6 +53,20 @@ internal static class Torch
         (theirs * Of(weights, ours.Shape.ToArray())).sum().backward();
     }
 
+    /// <summary>Walks both tapes back from the same random combination of several outputs.</summary>
+    public static void Backward(IEnumerable<(Tensor Ours, torch.Tensor Theirs)> outputs)
+    {
+        var (terms, sum, seed) = (new List<(Tensor, float)>(), torch.zeros(1, torch.float64), 77u);
+        foreach (var (ours, theirs) in outputs)
+        {
+            var weights = Normal((int)ours.Count, seed++);
+            terms.Add((Ops.Sum(Ops.Multiply(ours, Tensor.From(ours.Device, weights, ours.Shape))), 1f));
+            sum = sum + (theirs * Of(weights, ours.Shape.ToArray())).sum();
+        }
+        Ops.WeightedSum(terms).Backward();
+        sum.backward();
+    }
+
     /// <summary>Every element within tolerance times the largest magnitude of what LibTorch has.</summary>
     /// <param name="floor">Takes the place of a smaller magnitude: for gradients that are zero but for rounding.</param>
     public static void Close(torch.Tensor expected, Tensor actual, double tolerance, string what, double floor = 1e-12)

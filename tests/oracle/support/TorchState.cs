@@ -83,16 +83,17 @@ internal sealed class TorchState
     }
 
     /// <summary>Every parameter's gradient as a whole: ‖ours − LibTorch's‖ within tolerance·‖LibTorch's‖.</summary>
-    /// <param name="tolerance">
-    /// The gradient of an attention key's bias is zero but for rounding, so the norm that a gradient has whose elements are a thousandth of the largest
-    /// tensor's (by their root mean square) is the least to be relative to.
-    /// </param>
+    /// <remarks>
+    /// The least to be relative to is the norm of a gradient whose elements are a thousandth of the largest tensor's (by their root mean square). Some gradients are zero by
+    /// construction: that of an attention key's bias, or of a shift that a batch norm takes off again. F64 shows them (below 1e-10 of the largest), and ours must be
+    /// below 1e-5 of it, which is what F32 leaves of sums over ten thousand places that cancel.
+    /// </remarks>
     public void GradientsAreNear(double tolerance)
     {
         static double Rms(torch.Tensor g) => Math.Sqrt(g.square().mean().item<double>());
         var trained = _store.Parameters.Where(p => !p.Parameter.Frozen).ToList();
-        var floor = 1e-3 * trained.Where(p => _tensors[p.Name].grad is not null).Max(p => Rms(_tensors[p.Name].grad!));
-        Assert.True(floor > 0, "LibTorch's gradients are all zero");
+        var largest = trained.Where(p => _tensors[p.Name].grad is not null).Max(p => Rms(_tensors[p.Name].grad!));
+        Assert.True(largest > 0, "LibTorch's gradients are all zero");
         var (worst, where) = (0.0, "");
         foreach (var (name, parameter) in trained)
         {
@@ -103,7 +104,13 @@ internal sealed class TorchState
                 continue;
             }
             var g = parameter.Layout == ParameterLayout.Conv ? theirs.permute(2, 3, 1, 0) : theirs; // ours lies (R, S, C, K)
-            var off = Torch.Off(g, parameter.Grad, floor);
+            if (Rms(theirs) < 1e-10 * largest)
+            {
+                var left = Torch.Off(g, parameter.Grad, largest);
+                Assert.True(left <= 1e-5, $"gradient of {name}: zero by construction, ours is {left:g3} of the largest");
+                continue;
+            }
+            var off = Torch.Off(g, parameter.Grad, 1e-3 * largest);
             if (!(off <= worst)) (worst, where) = (off, name); // NaN counts as worst
         }
         Assert.True(worst <= tolerance, $"gradient of {where}: off by {worst:g3} of its norm, {tolerance:g3} allowed");
