@@ -19,6 +19,7 @@ public sealed class CudaTrainingTests(TinyPlip plip) : IClassFixture<TinyPlip>
     [Theory]
     [InlineData(Precision.F32, 1e-5, 1e-3)]
     [InlineData(Precision.BF16, 2e-3, 1e-2)] // each rounding is 2⁻⁹, and the devices round at other places
+    [InlineData(Precision.F16, 3e-4, 5e-3)] // 2⁻¹²
     public void Training_gives_the_CPUs_losses(Precision precision, double first, double later)
     {
         var (cpu, cuda) = (Run("cpu", precision), Run("cuda", precision));
@@ -39,6 +40,27 @@ public sealed class CudaTrainingTests(TinyPlip plip) : IClassFixture<TinyPlip>
     {
         var (one, two) = (Run("cuda", Precision.F32), Run("cuda", Precision.F32));
         Assert.Equal(one.Select(p => (p.Loss, p.GradientNorm)), two.Select(p => (p.Loss, p.GradientNorm)));
+    }
+
+    /// <summary>The configuration decides on TF32, whatever the device was told before. Losses are F32's but for products of ten bits.</summary>
+    [Fact]
+    public void TF32_is_for_those_who_ask()
+    {
+        using var device = CudaTest.Open();
+        double First(bool tf32)
+        {
+            var config = TinyPlip.Config();
+            var seen = new List<double>();
+            using var trainer = plip.Trainer(
+                device, config with { Training = config.Training with { Steps = 1, Tf32 = tf32 } }, plip.NewFolder(), progress: p => seen.Add(p.Loss), validate: false);
+            Assert.Equal(tf32, device.AllowTf32);
+            trainer.Run();
+            return seen.Single();
+        }
+        double plain = First(false), fast = First(true);
+        Assert.Equal(plain, First(false));
+        Assert.NotEqual(plain, fast);
+        Near(plain, fast, 1e-2, "the loss in TF32");
     }
 
     private List<TrainingProgress> Run(string name, Precision precision)
