@@ -18,10 +18,11 @@ public sealed class PrecisionTests : IDisposable
     /// <summary>
     /// plip-tiny learns a world of sixty people for 60 steps, all three tasks. Each task's mean loss over ten steps stays within a share of F32's:
     /// the first ten nearly are F32's, and from then on a run has weights of its own, as it has with another order of sums. Seen when this was
-    /// written, on vectors of 512 bits: BF16 0.2 % over the first ten steps and 5.9 % at most later, F16 0.1 % and 2.0 %; F32 itself, with
-    /// vectors of 256 bits, 0.03 % and 4.7 %.
+    /// written, on vectors of 512 bits: BF16 0.2 % over the first ten steps and 3.7 % at most later, F16 0.2 % and 2.0 %. F32 itself, with
+    /// vectors of 256 bits, came to 4.7 % in a run of 80 steps.
     /// </summary>
     [Fact]
+    [Trait("speed", "slow")]
     public void Runs_in_BF16_and_F16_follow_F32s_curve_on_the_world()
     {
         WorldWriter.Make(new WorldOptions { Identities = 60, TestIdentities = 4, ValIdentities = 4, ImagesPerIdentity = 3, Height = 96, Masks = MaskScope.None }, _root);
@@ -29,8 +30,8 @@ public sealed class PrecisionTests : IDisposable
         var words = Vocabulary.Learn(train.Images.SelectMany(i => i.Captions), 600);
         var f32 = Curves(train, words, Precision.F32);
         Assert.Equal(["ivlc", "tic", "iap"], f32.Keys);
-        foreach (var (task, curve) in f32) Assert.True(curve[^1] < 0.85 * curve[0], FormattableString.Invariant($"{task} {curve[0]:0.000} -> {curve[^1]:0.000}"));
-        foreach (var (precision, first, later) in new[] { (Precision.BF16, 0.006, 0.12), (Precision.F16, 0.003, 0.08) })
+        foreach (var (task, curve) in f32) Assert.True(curve[^1] < 0.9 * curve[0], FormattableString.Invariant($"{task} {curve[0]:0.000} -> {curve[^1]:0.000}"));
+        foreach (var precision in new[] { Precision.BF16, Precision.F16 })
             foreach (var (task, curve) in Curves(train, words, precision))
             {
                 Assert.NotEqual(f32[task], curve);
@@ -38,7 +39,7 @@ public sealed class PrecisionTests : IDisposable
                 {
                     var off = Math.Abs(curve[i] / f32[task][i] - 1);
                     Assert.True(
-                        off <= (i == 0 ? first : later),
+                        off <= (i == 0 ? 0.006 : 0.1),
                         FormattableString.Invariant($"{task} in {precision}, steps {i * Window + 1} to {(i + 1) * Window}: {curve[i]:R}, in F32 {f32[task][i]:R}"));
                 }
             }
