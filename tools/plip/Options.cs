@@ -18,7 +18,7 @@ internal static class Options
 
     public static Option<int?> Batch() => new("--batch") { Description = "Pairs in the batch, in place of the configuration's; plip-rn50 on a CPU wants 8." };
 
-    public static Option<Precision?> Precision() => new("--precision") { Description = "F32, or BF16 for activations and matrices, in place of the configuration's." };
+    public static Option<Precision?> Precision() => new("--precision") { Description = "F32, or BF16 or F16 for activations and matrices, in place of the configuration's." };
 
     /// <summary>A configuration with what the command line says of its step.</summary>
     public static PlipConfig Load(string config, int? batch, Precision? precision)

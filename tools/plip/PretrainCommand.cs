@@ -20,7 +20,7 @@ internal static class PretrainCommand
         var steps = new Option<long?>("--steps") { Description = "Optimiser steps, in place of the configuration's." };
         var batch = new Option<int?>("--batch-size") { Description = "Pairs in a batch, in place of the configuration's." };
         var seed = new Option<ulong?>("--seed") { Description = "Seed, in place of the configuration's." };
-        var precision = new Option<Precision?>("--precision") { Description = "F32, or BF16 for activations and matrices (sums, master weights and losses stay F32), in place of the configuration's." };
+        var precision = new Option<Precision?>("--precision") { Description = "F32, or BF16 or F16 for activations and matrices (sums, master weights and losses stay F32; F16 scales the loss), in place of the configuration's." };
         var resume = new Option<bool>("--resume") { Description = "Go on from checkpoints/last in --out: the same bits as never having stopped." };
         var command = new Command("pretrain", "Train a model with the three pretext tasks.") { config, data, splitFile, output, vocabulary, size, steps, batch, seed, precision, resume, device, threads };
         command.SetAction(p =>
