@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Plip.Engine;
 
-// Cost: one pass over the bytes. Memory: what a pickle builds is charged against a budget of 16 items a byte of it, so that a short one that copies
+// Cost: one pass over the bytes. Memory: what a pickle builds is charged against a budget of four items a byte of it, so that a short one that copies
 // what it has built again and again ends in an error, not in the machine's memory; nothing is reserved by a size that the bytes only claim.
 
 /// <summary>
@@ -13,7 +13,7 @@ namespace Plip.Engine;
 /// </summary>
 internal sealed class PickleReader
 {
-    private const int LongestGlobal = 512, Highest = 5, ItemsPerByte = 16, SmallestBudget = 4096;
+    private const int LongestGlobal = 512, Highest = 5, ItemsPerByte = 4, SmallestBudget = 4096;
 
     private readonly byte[] _code;
     private readonly TorchObjects _objects;
