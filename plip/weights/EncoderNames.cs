@@ -5,6 +5,9 @@ namespace Plip.Weights;
 /// <summary>The names of other programs in this program's, which are CLIP's, torchvision's and Hugging Face's. Relative to the encoder.</summary>
 internal static class EncoderNames
 {
+    /// <summary>Why those are not taken.</summary>
+    public const string DerivedReason = "derived from sizes, not a weight";
+
     /// <summary>This program's name.</summary>
     /// <param name="name">The file's.</param>
     /// <param name="mergesBefore">Swin only: whether patches are merged at the beginning of a stage (timm from 0.9 on) and not at its end.</param>
@@ -12,21 +15,22 @@ internal static class EncoderNames
     public static string? Map(WeightsFamily family, string name, bool mergesBefore, out string why)
     {
         why = "";
-        if (Derived(name))
+        if (family is WeightsFamily.ClipResNet or WeightsFamily.TorchvisionSwin or WeightsFamily.TorchvisionVit) return name;
+        if (IsDerived(name))
         {
-            why = "derived from sizes, not a weight";
+            why = DerivedReason;
             return null;
         }
         return family switch
         {
-            WeightsFamily.ClipResNet or WeightsFamily.TorchvisionSwin or WeightsFamily.TorchvisionVit => name,
             WeightsFamily.PlainResNet => PlainResNet(name, ref why),
             WeightsFamily.MicrosoftSwin => Swin(name, mergesBefore),
             _ => Bert(name, ref why),
         };
     }
 
-    private static bool Derived(string name) =>
+    /// <summary>Numbers that follow from sizes and that some programs save all the same.</summary>
+    public static bool IsDerived(string name) =>
         Ends(name, "position_ids") || Ends(name, "relative_position_index") || Ends(name, "attn_mask") || Ends(name, "embeddings.token_type_ids");
 
     /// <summary>

@@ -95,8 +95,8 @@ public static class StartingWeights
         {
             if (state.TryGet(name) is not { } tensor)
             {
-                // A counter that old files lack starts at 0, which is what it would say.
-                if (!name.EndsWith("num_batches_tracked", StringComparison.Ordinal)) missing.Add(new(name, shape, null, WhyMissing(weights.Family, name)));
+                // A counter that old files lack starts at 0, which is what it would say; what follows from sizes is there already.
+                if (!name.EndsWith("num_batches_tracked", StringComparison.Ordinal) && !EncoderNames.IsDerived(name)) missing.Add(new(name, shape, null, WhyMissing(weights.Family, name)));
             }
             else if (Fits(shape, tensor.Shape))
             {
@@ -124,9 +124,12 @@ public static class StartingWeights
 
     private static bool Fits(Shape model, Shape file) => model == file || (model.Rank == 0 && file.Rank == 1 && file.Count == 1);
 
+    /// <summary>"heads.head." is ViT's.</summary>
+    private static bool IsHead(string name) => name.StartsWith("head.", StringComparison.Ordinal) || name.StartsWith("heads.", StringComparison.Ordinal);
+
     private static string WhyMissing(WeightsFamily family, string name)
     {
-        if (name.StartsWith("head.", StringComparison.Ordinal)) return "the head to the joint embedding is new: it starts from its initial value";
+        if (IsHead(name)) return "the head to the joint embedding is new: it starts from its initial value";
         if (family == WeightsFamily.PlainResNet && !name.StartsWith("layer", StringComparison.Ordinal) && !name.StartsWith("attnpool.", StringComparison.Ordinal))
             return "CLIP's stem is three 3×3 convolutions, a plain ResNet's one of 7×7: it starts from its initial value";
         return name.StartsWith("attnpool.", StringComparison.Ordinal) || name.StartsWith("pooler.", StringComparison.Ordinal)
@@ -138,7 +141,7 @@ public static class StartingWeights
     {
         if (name == "embeddings.word_embeddings.weight")
             return FormattableString.Invariant($"the file knows {file[0]} word pieces, this run {model[0]}: give its vocab.txt with --vocabulary");
-        if (name.StartsWith("head.", StringComparison.Ordinal)) return "the head is of another task (classes, not the joint embedding): it starts from its initial value";
+        if (IsHead(name)) return "the head is of another task (classes, not the joint embedding): it starts from its initial value";
         if (name.StartsWith("attnpool.c_proj.", StringComparison.Ordinal)) return "the joint embedding has another width: it starts from its initial value";
         return name.EndsWith("relative_position_bias_table", StringComparison.Ordinal)
             ? "the windows have another size: it starts from its initial value"
@@ -150,7 +153,8 @@ public static class StartingWeights
         if (name.StartsWith("attnpool.", StringComparison.Ordinal))
             return $"an attention pool, and the head of {config.Name} is {(config.Visual as ModifiedResNetConfig)?.Head.ToString() ?? "another"} (visual.head)";
         if (name.StartsWith("pooler.", StringComparison.Ordinal)) return $"BERT's pooler, and {config.Name} takes the {config.Text.Pooling} (text.pooling)";
-        if (name.StartsWith("head.", StringComparison.Ordinal) || name.StartsWith("heads.", StringComparison.Ordinal) || name.StartsWith("fc.", StringComparison.Ordinal)) return "a classifier";
+        if (EncoderNames.IsDerived(name)) return EncoderNames.DerivedReason;
+        if (IsHead(name) || name.StartsWith("fc.", StringComparison.Ordinal)) return "a classifier";
         return name.StartsWith("encoder.layer.", StringComparison.Ordinal) || name.StartsWith("layer", StringComparison.Ordinal)
             ? "the file's encoder is deeper than this one"
             : "no part of this encoder";

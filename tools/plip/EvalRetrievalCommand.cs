@@ -12,15 +12,15 @@ internal static class EvalRetrievalCommand
 {
     public static Command Create()
     {
-        var (checkpoint, data, splitFile) = (new CheckpointOptions(), Options.Data(), Options.SplitFile());
+        var (checkpoint, data, splitFile) = (new CheckpointOption(), Options.Data(), Options.SplitFile());
         var (device, threads) = (Options.Device(), Options.Threads());
         var split = new Option<string>("--split") { Description = "Which split; there is no default, so that validation is never silently the test split.", Required = true };
         var json = new Option<string?>("--json") { Description = "Write the figures to this file." };
         var command = new Command("retrieval", "Text→image and image→text retrieval: R@1/5/10, mAP (both definitions), mINP, chance and the colour-word baseline.")
         {
-            data, split, splitFile, json, device, threads,
+            checkpoint, data, split, splitFile, json, device, threads,
         };
-        checkpoint.AddTo(command);
+        checkpoint.AddCompanions(command);
         command.SetAction(p =>
         {
             using var engine = Options.Open(p.GetValue(device)!, p.GetValue(threads));

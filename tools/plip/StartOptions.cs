@@ -11,7 +11,7 @@ internal sealed class StartOptions
 {
     private readonly Option<string?> _visual = new("--initial-visual")
     {
-        Description = "Start the picture encoder from this file: OpenAI's or open_clip's RN50, torchvision's ResNet or Swin, Microsoft's Swin, a PLIP. What fits is taken; the report is printed and goes to initial.txt.",
+        Description = "Start the picture encoder from this file: OpenAI's or open_clip's RN50, torchvision's ResNet or Swin, Microsoft's Swin, a PLIP. What fits is taken; the report is printed and goes to initial.txt. A resumed run does not read it again.",
     };
 
     private readonly Option<string?> _text = new("--initial-text") { Description = "Start the text encoder from this file or folder: Hugging Face's BERT (with its vocab.txt as --vocabulary), or a PLIP." };

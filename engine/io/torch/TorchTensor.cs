@@ -32,7 +32,9 @@ internal sealed class TorchTensor : StateTensor
         }
         if (!_stretch.TryGetTarget(out var stretch))
         {
-            stretch = new byte[checked((int)((LastElement() - _view.Offset + 1) * type.Size))];
+            var bytes = (LastElement() - _view.Offset + 1) * type.Size;
+            if (bytes > Array.MaxLength) throw new FileFormatException(_owner.Path, Printable.Text(_view.Storage.Entry.Name), $"a view that is not in order spans {bytes} bytes, more than this program holds at once; save it with .contiguous()");
+            stretch = new byte[bytes];
             SafeTensors.Fill(_owner.Path, _owner.File, start + _view.Offset * type.Size, stretch);
             _stretch.SetTarget(stretch);
         }

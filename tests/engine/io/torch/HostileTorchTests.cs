@@ -212,6 +212,21 @@ public sealed class HostileTorchTests : IDisposable
     }
 
     [Fact]
+    public void Sizes_beyond_32_bits_are_read_and_checked_as_others()
+    {
+        var archive = new TorchArchive().Add("archive/data.pkl", new PickleCode().Tensor("0", 8, 0, [8], [1]).End()).Add("archive/data/0", new byte[32]);
+        using (var file = TorchFile.Open(_directory.Write("64.pth", archive.Bytes(zip64: true)))) Assert.Equal(8, file.Tensors["tensor"].Shape.Count);
+        void Set(byte[] record, int at, long value) => BinaryPrimitives.WriteInt64LittleEndian(record.AsSpan(at), value);
+        Refused(archive.Bytes(zip64: true, end64: r => Set(r, 32, long.MaxValue)), "claims 9223372036854775807 entries");
+        Refused(archive.Bytes(zip64: true, end64: r => Set(r, 40, long.MaxValue)), "does not lie before its end record");
+        Refused(archive.Bytes(zip64: true, end64: r => Set(r, 48, long.MaxValue)), "does not lie before its end record");
+        Refused(archive.Bytes(zip64: true, end64: r => Set(r, 48, -1)), "do not fit together");
+        Refused(archive.Bytes(zip64: true, end64: r => r[0] = 0), "do not fit together");
+        Refused(archive.Bytes(zip64: true, central: (_, r) => r[30] = 20), "");
+        Refused(archive.Bytes(zip64: true)[^22..], "do not fit together");
+    }
+
+    [Fact]
     public void A_zip_bomb_is_not_inflated()
     {
         using var stream = new MemoryStream();

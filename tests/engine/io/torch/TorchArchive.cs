@@ -25,7 +25,9 @@ internal sealed class TorchArchive
     /// <summary>The file.</summary>
     /// <param name="central">Changes the directory's record of an entry before it is written.</param>
     /// <param name="local">The same of an entry's own header.</param>
-    public byte[] Bytes(Action<string, byte[]>? central = null, Action<string, byte[]>? local = null)
+    /// <param name="zip64">All sizes and places by ZIP64, as of files beyond 4 GB.</param>
+    /// <param name="end64">Changes ZIP64's end record before it is written.</param>
+    public byte[] Bytes(Action<string, byte[]>? central = null, Action<string, byte[]>? local = null, bool zip64 = false, Action<byte[]>? end64 = null)
     {
         using var file = new MemoryStream();
         var directory = new MemoryStream();
@@ -43,6 +45,12 @@ internal sealed class TorchArchive
             BinaryPrimitives.WriteInt32LittleEndian(record.AsSpan(24), data.Length);
             BinaryPrimitives.WriteInt16LittleEndian(record.AsSpan(28), (short)bytes.Length);
             BinaryPrimitives.WriteInt32LittleEndian(record.AsSpan(42), (int)file.Position);
+            byte[] extra = zip64 ? [1, 0, 24, 0, .. BitConverter.GetBytes((long)data.Length), .. BitConverter.GetBytes((long)data.Length), .. BitConverter.GetBytes(file.Position)] : [];
+            if (zip64)
+            {
+                foreach (var at in new[] { 20, 24, 42 }) BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(at), uint.MaxValue);
+                BinaryPrimitives.WriteInt16LittleEndian(record.AsSpan(30), (short)extra.Length);
+            }
             local?.Invoke(name, own);
             central?.Invoke(name, record);
             file.Write(own);
@@ -50,9 +58,25 @@ internal sealed class TorchArchive
             file.Write(data);
             directory.Write(record);
             directory.Write(bytes);
+            directory.Write(extra);
         }
         var start = (int)file.Position;
         file.Write(directory.ToArray());
+        if (zip64)
+        {
+            var (record, locator) = (new byte[56], new byte[20]);
+            BinaryPrimitives.WriteUInt32LittleEndian(record, 0x06064B50);
+            BinaryPrimitives.WriteInt64LittleEndian(record.AsSpan(24), _entries.Count);
+            BinaryPrimitives.WriteInt64LittleEndian(record.AsSpan(32), _entries.Count);
+            BinaryPrimitives.WriteInt64LittleEndian(record.AsSpan(40), directory.Length);
+            BinaryPrimitives.WriteInt64LittleEndian(record.AsSpan(48), start);
+            BinaryPrimitives.WriteUInt32LittleEndian(locator, 0x07064B50);
+            BinaryPrimitives.WriteInt64LittleEndian(locator.AsSpan(8), file.Position);
+            end64?.Invoke(record);
+            file.Write(record);
+            file.Write(locator);
+            start = -1;
+        }
         var end = new byte[22];
         BinaryPrimitives.WriteUInt32LittleEndian(end, 0x06054B50);
         BinaryPrimitives.WriteInt16LittleEndian(end.AsSpan(8), (short)_entries.Count);

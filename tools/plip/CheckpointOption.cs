@@ -8,13 +8,12 @@ using Plip.Text;
 namespace Plip.Tool;
 
 /// <summary>
-/// The options by which a command opens a model, this program's or the authors': <c>var model = new CheckpointOptions(); model.AddTo(command);</c>
-/// and in the action <c>using var plip = model.Open(parse, device);</c>.
+/// --checkpoint, and the two options that a model of other programs needs beside it: <c>var checkpoint = new CheckpointOption();</c> goes into the
+/// command as any option, <c>checkpoint.AddCompanions(command);</c> adds the other two, and the action says
+/// <c>using var plip = checkpoint.Open(parse, device, precision);</c>.
 /// </summary>
-internal sealed class CheckpointOptions
+internal sealed class CheckpointOption : Option<string>
 {
-    private readonly Option<string> _checkpoint = Options.Checkpoint();
-
     private readonly Option<string?> _vocabulary = new("--vocabulary") { Description = "BERT's vocab.txt, for a checkpoint that carries no words, such as the released PLIP_MRN50.pth.tar." };
 
     private readonly Option<string?> _config = new("--config")
@@ -22,9 +21,14 @@ internal sealed class CheckpointOptions
         Description = "A configuration by name or file: says of a checkpoint that carries none what shapes cannot (numbers of heads, the picture's sides); one of this program must be of it.",
     };
 
-    public void AddTo(Command command)
+    public CheckpointOption() : base("--checkpoint")
     {
-        command.Add(_checkpoint);
+        Description = "A checkpoint file, a folder of which the newest valid one is taken, or the released PLIP_MRN50.pth.tar with --vocabulary.";
+        Required = true;
+    }
+
+    public void AddCompanions(Command command)
+    {
         command.Add(_vocabulary);
         command.Add(_config);
     }
@@ -32,7 +36,7 @@ internal sealed class CheckpointOptions
     /// <summary>Opens the checkpoint on a device.</summary>
     public PlipCheckpoint Open(ParseResult parse, Device device, Precision precision = Precision.F32) => PlipCheckpoint.Load(
         device,
-        parse.GetValue(_checkpoint)!,
+        parse.GetValue(this)!,
         parse.GetValue(_config) is { } config ? ConfigFile.Load(config) : null,
         Console.Error.WriteLine,
         precision,
