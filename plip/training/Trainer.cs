@@ -27,6 +27,9 @@ public sealed record TrainerOptions
     /// <summary>Bytes for keeping resized pictures between epochs.</summary>
     public long CacheBytes { get; init; } = 1L << 30;
 
+    /// <summary>Called with a new run's model and memory before anything else reads them, to start from given weights; not when a run is resumed.</summary>
+    public Action<PlipModel, ParameterStore>? Start { get; init; }
+
     /// <summary>Called after every step, on the training thread.</summary>
     public Action<TrainingProgress>? Progress { get; init; }
 
@@ -76,6 +79,7 @@ public sealed class Trainer : IDisposable
         Model = new PlipModel(config);
         Vocabulary = vocabulary;
         Store = Model.Materialize(device);
+        if (!options.Resume) Begin(options.Start);
         _optimizer = Recipe.Optimizer(config.Training, Store);
         _ema = config.Training.Ema > 0 ? new Ema(Store, config.Training.Ema) : null;
         _scaler = Recipe.Scaler(config.Training, device);
@@ -169,6 +173,19 @@ public sealed class Trainer : IDisposable
         }
         if (_state.Step % plan.ValidateEvery != 0 && _state.Step != plan.TotalSteps) SaveLast();
         return _state.Step == plan.TotalSteps;
+    }
+
+    private void Begin(Action<PlipModel, ParameterStore>? start)
+    {
+        try
+        {
+            start?.Invoke(Model, Store);
+        }
+        catch
+        {
+            Store.Dispose();
+            throw;
+        }
     }
 
     private (StepLosses Losses, double Norm, float Rate) Update(BatchLoader loader, StepRunner runner, Replayed update, ILearningRate schedule)

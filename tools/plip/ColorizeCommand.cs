@@ -10,16 +10,17 @@ internal static class ColorizeCommand
 {
     public static Command Create()
     {
-        var (checkpoint, device, threads) = (Options.Checkpoint(), Options.Device(), Options.Threads());
+        var (checkpoint, device, threads) = (new CheckpointOption(), Options.Device(), Options.Threads());
         var image = new Option<string>("--image") { Description = "The picture; only its gray values are used.", Required = true };
         var text = new Option<string>("--text") { Description = "The caption.", Required = true };
         var swap = new Option<string?>("--swap") { Description = "Colours, separated by commas, that replace the caption's first garment colour one after the other." };
         var output = new Option<string>("--out") { Description = "The PNG to write: gray, painted, each swap, original, side by side.", DefaultValueFactory = _ => "colorized.png" };
         var command = new Command("colorize", "Paint a gray picture in the colours that a caption names (the paper's recolouring figure).") { checkpoint, image, text, swap, output, device, threads };
+        checkpoint.AddCompanions(command);
         command.SetAction(p =>
         {
             using var engine = Options.Open(p.GetValue(device)!, p.GetValue(threads));
-            using var plip = PlipCheckpoint.Load(engine, p.GetValue(checkpoint)!, warn: Console.Error.WriteLine);
+            using var plip = checkpoint.Open(p, engine);
             if (plip.Model.Task<Tasks.TicTask>() == null) throw new UsageException($"{plip.Path} was trained without the colorization task");
             var caption = p.GetValue(text)!;
             var captions = new List<string> { caption };

@@ -22,6 +22,7 @@ internal static class CommandLine
         EmbedCommand.Create(),
         ColorizeCommand.Create(),
         new Command("data", "Make and check data.") { DataMakeCommand.Create(), DataCheckCommand.Create() },
+        WeightsCommand.Create(),
         ProfileCommand.Create(),
         MemoryCommand.Create(),
         KernelsCommand.Create(),

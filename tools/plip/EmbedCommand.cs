@@ -14,18 +14,19 @@ internal static class EmbedCommand
 
     public static Command Create()
     {
-        var (checkpoint, device, threads) = (Options.Checkpoint(), Options.Device(), Options.Threads());
+        var (checkpoint, device, threads) = (new CheckpointOption(), Options.Device(), Options.Threads());
         var images = new Option<string?>("--images") { Description = "A folder; its pictures, in the order of their paths, become the rows." };
         var texts = new Option<string?>("--texts") { Description = "A file with a text on each line." };
         var output = new Option<string>("--out") { Description = "The .npy file to write: float32 (rows, width), L2-normalised. The rows' names go to the same path with .txt.", Required = true };
         var batch = new Option<int>("--batch") { Description = "Rows at once.", DefaultValueFactory = _ => 64 };
         var command = new Command("embed", "Embed pictures or texts with a checkpoint.") { checkpoint, images, texts, output, batch, device, threads };
+        checkpoint.AddCompanions(command);
         command.SetAction(p =>
         {
             if (p.GetValue(images) is null == p.GetValue(texts) is null) throw new UsageException("give either --images or --texts");
             Options.Range(p.GetValue(batch), 1, 65536, "--batch");
             using var engine = Options.Open(p.GetValue(device)!, p.GetValue(threads));
-            using var plip = PlipCheckpoint.Load(engine, p.GetValue(checkpoint)!, warn: Console.Error.WriteLine);
+            using var plip = checkpoint.Open(p, engine);
             var watch = Stopwatch.StartNew();
             var (names, values) = p.GetValue(images) is { } folder ? Images(plip, folder, p.GetValue(batch)) : Texts(plip, p.GetValue(texts)!);
             var path = p.GetValue(output)!;

@@ -22,7 +22,9 @@ internal static class PretrainCommand
         var seed = new Option<ulong?>("--seed") { Description = "Seed, in place of the configuration's." };
         var precision = new Option<Precision?>("--precision") { Description = "F32, or BF16 or F16 for activations and matrices (sums, master weights and losses stay F32; F16 scales the loss), in place of the configuration's." };
         var resume = new Option<bool>("--resume") { Description = "Go on from checkpoints/last in --out: the same bits as never having stopped." };
+        var start = new StartOptions();
         var command = new Command("pretrain", "Train a model with the three pretext tasks.") { config, data, splitFile, output, vocabulary, size, steps, batch, seed, precision, resume, device, threads };
+        start.AddTo(command);
         command.SetAction(p =>
         {
             var chosen = ConfigFile.Load(p.GetValue(config)!);
@@ -57,6 +59,7 @@ internal static class PretrainCommand
                 Resume = p.GetValue(resume),
                 Progress = bar.Show,
                 Warning = Console.Error.WriteLine,
+                Start = start.Action(p, p.GetValue(output)!),
             });
             var done = trainer.Run(cancellation: stop.Token);
             bar.End();
