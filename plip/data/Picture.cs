@@ -47,28 +47,38 @@ public sealed class Picture
     /// <summary>As <see cref="Load"/>, into memory from a pool: for pipelines that look at a picture once and let it go.</summary>
     internal static BorrowedPicture Borrow(string path)
     {
+        var file = ReadFile(path, out var length);
+        try
+        {
+            return BorrowDecoded(file.AsSpan(0, length), path);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(file);
+        }
+    }
+
+    /// <summary>A picture's file, in an array from the shared pool.</summary>
+    internal static byte[] ReadFile(string path, out int length)
+    {
         byte[]? file = null;
         try
         {
             using var handle = File.OpenHandle(path, options: FileOptions.SequentialScan);
-            var length = RandomAccess.GetLength(handle);
-            if (length > Array.MaxLength) throw new IOException("it is larger than 2 GB");
-            file = ArrayPool<byte>.Shared.Rent((int)length);
-            int read, count = 0;
-            while (count < length && (read = RandomAccess.Read(handle, file.AsSpan(count, (int)length - count), count)) > 0) count += read;
-            return BorrowDecoded(file.AsSpan(0, count), path);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new DataException(path, null, "the picture is missing", "a JPEG or PNG file", e);
+            var size = RandomAccess.GetLength(handle);
+            if (size > Array.MaxLength) throw new IOException("it is larger than 2 GB");
+            file = ArrayPool<byte>.Shared.Rent((int)size);
+            int read;
+            length = 0;
+            while (length < size && (read = RandomAccess.Read(handle, file.AsSpan(length, (int)size - length), length)) > 0) length += read;
+            return file;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new DataException(path, null, "the picture cannot be read: " + e.Message.TrimEnd('.'), "a readable JPEG or PNG file", e);
-        }
-        finally
-        {
             if (file != null) ArrayPool<byte>.Shared.Return(file);
+            throw e is FileNotFoundException or DirectoryNotFoundException
+                ? new DataException(path, null, "the picture is missing", "a JPEG or PNG file", e)
+                : new DataException(path, null, "the picture cannot be read: " + e.Message.TrimEnd('.'), "a readable JPEG or PNG file", e);
         }
     }
 
@@ -82,7 +92,8 @@ public sealed class Picture
         return new Picture(borrowed.Width, borrowed.Height, borrowed.Rgb.ToArray());
     }
 
-    private static unsafe BorrowedPicture BorrowDecoded(ReadOnlySpan<byte> data, string name)
+    /// <summary>As <see cref="Decode"/>, into memory from a pool.</summary>
+    internal static unsafe BorrowedPicture BorrowDecoded(ReadOnlySpan<byte> data, string name)
     {
         if (data.IsEmpty) throw new DataException(name, null, "the file is empty", "a JPEG or PNG picture");
         fixed (byte* pointer = data)
