@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.Intrinsics;
 using SkiaSharp;
 
 namespace Plip.Data;
@@ -115,13 +116,7 @@ public sealed class Picture
                 // SKBitmap.Decode would hand out a half gray picture here without a word.
                 if (result != SKCodecResult.Success)
                     throw new DataException(name, null, $"the picture is damaged or cut off ({result}, {data.Length} bytes)", $"a whole {codec.EncodedFormat} of {width}x{height}");
-                // In place: what is written lies at or before what is read.
-                for (int i = 0, j = 0, end = (int)(3 * pixels); j < end; i += 4, j += 3)
-                {
-                    rgba[j] = rgba[i];
-                    rgba[j + 1] = rgba[i + 1];
-                    rgba[j + 2] = rgba[i + 2];
-                }
+                DropAlpha(rgba, (int)pixels);
                 return new BorrowedPicture(width, height, rgba);
             }
             catch
@@ -130,6 +125,19 @@ public sealed class Picture
                 throw;
             }
         }
+    }
+
+    /// <summary>RGBA to RGB in place, four pixels at once: what is written lies at or before what is read next.</summary>
+    private static void DropAlpha(Span<byte> rgba, int pixels)
+    {
+        var i = 0;
+        for (; i + 4 <= pixels; i += 4)
+        {
+            var four = Vector128.Create<byte>(rgba.Slice(4 * i, 16));
+            // The last four bytes written are zeros, and stand where those of the next four pixels will.
+            Vector128.Shuffle(four, Vector128.Create((byte)0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 255, 255, 255, 255)).CopyTo(rgba[(3 * i)..]);
+        }
+        for (; i < pixels; i++) (rgba[3 * i], rgba[3 * i + 1], rgba[3 * i + 2]) = (rgba[4 * i], rgba[4 * i + 1], rgba[4 * i + 2]);
     }
 
     /// <summary>Writes a JPEG.</summary>

@@ -84,7 +84,7 @@ public sealed class BlockOrderTests
         int MostBlocks(int[] images) => Enumerable.Range(0, images.Length - Window).Where(i => i % 17 == 0).Max(i => images.AsSpan(i, Window).ToArray().Select(order.Of).Distinct().Count());
         Assert.InRange(MostBlocks(Images(BatchKind.Blocks)), Open, 2 * Open);
         Assert.InRange(MostBlocks(Images(BatchKind.Random)), 4 * Open, order.Count);
-        // And well mixed within: a batch of 64 draws from all open blocks.
-        Assert.All(Images(BatchKind.Blocks).Chunk(64).SkipLast(1), batch => Assert.InRange(batch.Select(order.Of).Distinct().Count(), 3, 2 * Open));
+        // And well mixed within: a batch of 64 draws from all open blocks; at the epoch's end fewer may be left.
+        Assert.All(Images(BatchKind.Blocks).Chunk(64).SkipLast(4), batch => Assert.InRange(batch.Select(order.Of).Distinct().Count(), 3, 2 * Open));
     }
 }
