@@ -139,7 +139,7 @@ public sealed class Trainer : IDisposable
     {
         var config = Model.Config;
         var settings = BatchSettings(config, _options.CacheBytes);
-        var sampler = new IdentityBatchSampler(_options.Train, settings.BatchSize, settings.Seed, settings.Kind, settings.ImagesPerIdentity);
+        var sampler = new IdentityBatchSampler(_options.Train, settings.BatchSize, settings.Seed, settings.Kind, settings.ImagesPerIdentity, settings.BlockSize, settings.OpenBlocks);
         var plan = TrainingPlan.For(config.Training, sampler.BatchesPerEpoch);
         using var loader = new BatchLoader(
             _options.Train, _captions, settings, batch => _curriculum.At(plan.Progress(batch)), startStep: _state.Step * plan.Accumulation);
@@ -270,7 +270,7 @@ public sealed class Trainer : IDisposable
 
     private void SaveLast() => _folder.SaveLast(Model.Config, Vocabulary, Store, _optimizer, _ema, _scaler, _state);
 
-    private static BatchSettings BatchSettings(PlipConfig config, long cacheBytes) => new()
+    internal static BatchSettings BatchSettings(PlipConfig config, long cacheBytes) => new()
     {
         BatchSize = config.Training.BatchSize,
         MaxTokens = config.Text.MaxTokens,
@@ -278,6 +278,8 @@ public sealed class Trainer : IDisposable
         Seed = config.Training.Seed,
         Kind = config.Training.Sampler,
         ImagesPerIdentity = config.Training.ImagesPerIdentity,
+        BlockSize = config.Training.BlockSize,
+        OpenBlocks = config.Training.OpenBlocks,
         Workers = config.Training.Workers,
         CacheBytes = cacheBytes,
     };
