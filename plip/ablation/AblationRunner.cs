@@ -97,7 +97,7 @@ public static class AblationRunner
                 options.Progress?.Invoke(progress);
                 run = Train(device, options, plan, cameras, cancellation);
                 run.Write(folder);
-                Forget(Path.Combine(folder, "checkpoints", "last"));
+                Forget(Path.Combine(folder, "checkpoints", "last")); // a finished run's moments: of no more use, and most of its bytes
             }
             done.Add(plan.Digest, run);
             Results(options, config, planned, done).Write(options.Folder);
@@ -176,6 +176,7 @@ public static class AblationRunner
                 resumed = false;
             }
         }
+        Forget(Path.Combine(plan.Folder, "checkpoints")); // of a run whose record was lost: it gives the same again
         return new Trainer(device, plan.Config, options.Vocabulary, trainer);
     }
 
@@ -188,7 +189,6 @@ public static class AblationRunner
             .OrderBy(g => g.Key, StringComparer.Ordinal).ToDictionary(g => g.Key, g => g.Average(v => v.Value));
     }
 
-    /// <summary>The moments of a finished run are of no more use, and of a large model most of its bytes.</summary>
     private static void Forget(string folder)
     {
         if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);

@@ -43,9 +43,10 @@ public sealed class CommandLineTests(CommandLineTests.Trained trained) : IClassF
     }
 
     [Theory]
-    [InlineData("", "quickstart,pretrain,eval,embed,colorize,data,profile,memory,doctor")]
+    [InlineData("", "quickstart,pretrain,ablate,eval,embed,colorize,data,profile,memory,doctor")]
     [InlineData("quickstart", "--budget,--out,--seed")]
     [InlineData("pretrain", "--config,--data,--resume,--steps,--vocabulary")]
+    [InlineData("ablate", "--tables,--seeds,--steps,--test-data,--list")]
     [InlineData("eval", "retrieval")]
     [InlineData("eval retrieval", "--checkpoint,--split,--json")]
     [InlineData("embed", "--images,--texts,--out,--batch")]
