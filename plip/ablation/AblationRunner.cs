@@ -147,9 +147,17 @@ public static class AblationRunner
         var seconds = watch.Elapsed.TotalSeconds;
         using var plip = PlipCheckpoint.Load(device, Path.Combine(folder, "checkpoints", "best"), warn: options.Warning);
         var loader = new EvaluationLoader(options.Test, plip.Captions, config.Image.ToSettings(), config.Text.MaxTokens, Environment.ProcessorCount);
-        var images = Embedder.Images(device, plip.Model, loader, options.Test.Images.Count, cancellation: cancellation);
-        var texts = config.Tasks.Ivlc.Enabled ? Embedder.Texts(device, plip.Model, loader) : null;
-        if (!Finite(images) || (texts != null && !Finite(texts))) return Ended(AblationOutcome.Diverged, "an embedding of the test split is not finite", steps);
+        Embeddings images;
+        Embeddings? texts;
+        try
+        {
+            images = Embedder.Images(device, plip.Model, loader, options.Test.Images.Count, cancellation: cancellation);
+            texts = config.Tasks.Ivlc.Enabled ? Embedder.Texts(device, plip.Model, loader) : null;
+        }
+        catch (NotFiniteNumberException e)
+        {
+            return Ended(AblationOutcome.Diverged, e.Message, steps);
+        }
         var image = ImageReid.Evaluate(images, cameras, options.Test.Name);
         var text = texts == null ? null : Retrieval.Evaluate(
             texts.Values, texts.Identities, images.Values, images.Identities, texts.Dim, new RetrievalOptions { Direction = $"text→image, {options.Test.Name}" });
@@ -179,8 +187,6 @@ public static class AblationRunner
         Forget(Path.Combine(plan.Folder, "checkpoints")); // of a run whose record was lost: it gives the same again
         return new Trainer(device, plan.Config, options.Vocabulary, trainer);
     }
-
-    private static bool Finite(Embeddings e) => !Array.Exists(e.Values, v => !float.IsFinite(v));
 
     private static Dictionary<string, double> LastLosses(string metrics, long steps)
     {
