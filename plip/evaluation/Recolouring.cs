@@ -55,7 +55,7 @@ public static class Recolouring
         if (rows.Count == 0) throw new ArgumentException("A figure needs a row.", nameof(rows));
         var (panelWidth, panelHeight) = (rows[0].Panels[0].Picture.Width, rows[0].Panels[0].Picture.Height);
         // A narrow panel must still carry the longest label.
-        var cell = Math.Max(panelWidth, rows.Max(r => r.Panels.Max(p => p.Label.Length)) * TinyFont.Advance * Scale);
+        var cell = Math.Max(panelWidth, (1 + rows.Max(r => r.Panels.Max(p => p.Label.Length))) * TinyFont.Advance * Scale);
         var width = Margin + rows.Max(r => r.Panels.Count) * (cell + Margin);
         var captions = rows.Select(r => TinyFont.Wrap(r.Caption, (width - 2 * Margin) / (TinyFont.Advance * Scale))).ToArray();
         var line = TinyFont.LineHeight * Scale;

@@ -154,6 +154,6 @@ internal static class AblateCommand
         else
             Console.Out.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{(p.FromBefore ? what + ", finished before:" : "  ")}{(run.TextToImage is { } t ? $"text→image R@1 {100 * t.R1:0.0} mAP {100 * t.Map:0.0}, " : "")}image→image R@1 {100 * run.ImageToImage!.R1:0.0} mAP {100 * run.ImageToImage.Map:0.0}{(run.Seconds is { } s && !p.FromBefore ? $", trained in {s:0} s" : "")}"));
+                $"{(p.FromBefore ? what + ", finished before: " : "  ")}{(run.TextToImage is { } t ? $"text→image R@1 {100 * t.R1:0.0} mAP {100 * t.Map:0.0}, " : "")}image→image R@1 {100 * run.ImageToImage!.R1:0.0} mAP {100 * run.ImageToImage.Map:0.0}{(run.Seconds is { } s && !p.FromBefore ? $", trained in {s:0} s" : "")}"));
     }
 }

@@ -92,7 +92,7 @@ internal static class ColorizeCommand
     private static void Colour(Utf8JsonWriter json, string name, Lab lab)
     {
         json.WriteStartArray(name);
-        foreach (var value in (ReadOnlySpan<float>)[lab.L, lab.A, lab.B]) json.WriteNumberValue(MathF.Round(value, 2));
+        foreach (var value in (ReadOnlySpan<float>)[lab.L, lab.A, lab.B]) json.WriteNumberValue(MathF.Round(value, 2) + 0f); // −0 becomes 0
         json.WriteEndArray();
     }
 }
