@@ -10,10 +10,9 @@
 // options  -DTYPE=float -DPACK=4|1 -DFUNCTION=gelu|relu|sigmoid|tanh
 // options  -DTYPE=bf16|half -DPACK=8 -DFUNCTION=gelu|relu|sigmoid|tanh
 // options  -DTYPE=bf16|half -DPACK=1 -DFUNCTION=gelu
-#include "load.cuh"
+#include "column_sums.cuh"
 
 typedef TYPE T;
-constexpr int WARPS = 8, ROWS_PER_BLOCK = 64, WIDTH = 32 * PACK;
 
 namespace function {
 
@@ -72,14 +71,13 @@ extern "C" __global__ void __launch_bounds__(256) activation_backward(T* dx, con
 
 /// dx of rows × cols (cols a multiple of PACK), and each column's sum over a block's rows into partial (blocks of rows × cols).
 extern "C" __global__ void __launch_bounds__(256) activation_backward_sums(T* dx, float* partial, const T* dy, const T* saved, int rows, int cols) {
-    __shared__ float part[WARPS][WIDTH];
-    const int warp = threadIdx.y, lane = threadIdx.x, c = (blockIdx.x * 32 + lane) * PACK;
+    const int c = own_columns();
     const int end = min(rows, (int)(blockIdx.y + 1) * ROWS_PER_BLOCK);
     Vec<float, PACK> sum;
 #pragma unroll
     for (int i = 0; i < PACK; i++) sum[i] = 0;
     if (c < cols)
-        for (int row = blockIdx.y * ROWS_PER_BLOCK + warp; row < end; row += WARPS) {
+        for (int row = blockIdx.y * ROWS_PER_BLOCK + threadIdx.y; row < end; row += WARPS) {
             const i64 at = (i64)row * cols + c;
             Vec<float, PACK> d = load<PACK>(dy + at), s = load<PACK>(saved + at);
 #pragma unroll
@@ -89,14 +87,5 @@ extern "C" __global__ void __launch_bounds__(256) activation_backward_sums(T* dx
             }
             store(dx + at, d);
         }
-#pragma unroll
-    for (int i = 0; i < PACK; i++) part[warp][lane * PACK + i] = sum[i];
-    __syncthreads();
-    for (int k = warp * 32 + lane; k < WIDTH; k += 32 * WARPS) {
-        const int column = blockIdx.x * WIDTH + k;
-        if (column >= cols) break;
-        float total = part[0][k];
-        for (int w = 1; w < WARPS; w++) total += part[w][k];
-        partial[(i64)blockIdx.y * cols + column] = total;
-    }
+    leave_columns(partial, sum, cols);
 }

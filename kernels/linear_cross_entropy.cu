@@ -9,10 +9,10 @@
 //   see      engine/ops/LinearCrossEntropy.cs · cross_entropy.cu (its mean) · LinearCrossEntropyTests
 // options  -DTYPE=float|bf16|half -DPACK=4 -DTHREADS=32|256
 // options  -DTYPE=float|bf16|half -DPACK=1 -DTHREADS=256
+#include "column_sums.cuh"
 #include "rows.cuh"
 
 typedef TYPE T;
-constexpr int WARPS = 8, ROWS_PER_BLOCK = 64, WIDTH = 32 * PACK;
 
 /// Of all parts so far, a row: its maximum, Σ e^(x − max) and the logit of its label.
 struct State {
@@ -62,15 +62,14 @@ extern "C" __global__ void __launch_bounds__(256) linear_cross_entropy_fold(
 /// g from x, PACK at a time; each column's sum over this block's rows goes to partial (blocks of rows × cols), if there is any.
 extern "C" __global__ void __launch_bounds__(256) linear_cross_entropy_gradient(
     T* g, float* partial, const float* x, const float* dy, const float* lse, const int* labels, const int* counted, int rows, int cols, int first, int ignore) {
-    __shared__ float part[WARPS][WIDTH];
-    const int warp = threadIdx.y, lane = threadIdx.x, c = (blockIdx.x * 32 + lane) * PACK;
+    const int c = own_columns();
     const int from = blockIdx.y * ROWS_PER_BLOCK, end = min(rows, from + ROWS_PER_BLOCK);
     const float per_row = *dy / max(1, *counted);
     Vec<float, PACK> sum;
 #pragma unroll
     for (int i = 0; i < PACK; i++) sum[i] = 0;
     if (c < cols)
-        for (int row = from + warp; row < end; row += WARPS) {
+        for (int row = from + threadIdx.y; row < end; row += WARPS) {
             const int label = labels[row];
             const i64 at = (i64)row * cols + c;
             Vec<float, PACK> v;
@@ -89,14 +88,5 @@ extern "C" __global__ void __launch_bounds__(256) linear_cross_entropy_gradient(
             store(g + at, v);
         }
     if (partial == nullptr) return;
-#pragma unroll
-    for (int i = 0; i < PACK; i++) part[warp][lane * PACK + i] = sum[i];
-    __syncthreads();
-    for (int k = warp * 32 + lane; k < WIDTH; k += 32 * WARPS) {
-        const int column = blockIdx.x * WIDTH + k;
-        if (column >= cols) break;
-        float total = part[0][k];
-        for (int w = 1; w < WARPS; w++) total += part[w][k];
-        partial[(i64)blockIdx.y * cols + column] = total;
-    }
+    leave_columns(partial, sum, cols);
 }

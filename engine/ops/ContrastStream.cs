@@ -13,8 +13,8 @@ namespace Plip.Engine;
 ///   care      products of the embeddings as they are, F32 sums: nothing is rounded but what is stored in 16 bits. H has the size of dC/(|v||t|),
 ///             which F16 may not hold: F16 embeddings are first copied to lengths of 1 to 2, by powers of two, which is exact
 /// Cost: 2N²D·(1 + 3) operations, the least when C is not kept, and 2N² exps each way, each once more. Memory, with e bytes an element: the panel of B rows, B ≤ max(D, 128)
-/// (CPU: F32, at most 512 rows), so e·N·D; for 16-bit embeddings the columns' sum in F32, 4·N·D, without which it would lose digits or cost a
-/// fifth product; on a GPU in the forward 1.3 KB for each pair. N = 262,144 × 512 in BF16: 0.54 GB of inputs, as much of gradients, 0.80 GB beside them.
+/// and ≤ 512 (CPU: F32), so e·N·D; for 16-bit embeddings the columns' sum in F32, 4·N·D, up to <see cref="Contrast.MostSum"/>, and beyond a fifth product in its place; on a
+/// GPU in the forward 1.3 KB for each pair. N = 262,144 in BF16: × 512 0.54 GB of inputs, as much of gradients, 0.80 GB beside them; × 768 0.81, as much, and 0.27: 1.9 GB each.
 /// </remarks>
 internal static class ContrastStream
 {
@@ -34,10 +34,10 @@ internal static class ContrastStream
         {
             var dv = images.NeedsGrad ? Tensor.Like(images, op) : null;
             var dt = texts.NeedsGrad ? Tensor.Like(texts, op) : null;
-            // Rows are gathered panel by panel; a side that comes alone is the rows.
-            device.Run(images.DType, dv != null
-                ? new StreamBackward<TRow>(dv, dt, dy, state, u, w, ids, row, lengths, bothWays, side: 0)
-                : new StreamBackward<TRow>(dt!, null, dy, state, w, u, ids, row, lengths, bothWays, side: 1));
+            // Rows are gathered panel by panel; a side that comes alone is the rows, and so is each where the sum of the columns would take too much.
+            var alone = dt != null && images.DType != DType.F32 && sizeof(float) * dt.Count > Contrast.MostSum;
+            if (dv != null) device.Run(images.DType, new StreamBackward<TRow>(dv, alone ? null : dt, dy, state, u, w, ids, row, lengths, bothWays, side: 0));
+            if (dt != null && (alone || dv == null)) device.Run(images.DType, new StreamBackward<TRow>(dt, null, dy, state, w, u, ids, row, lengths, bothWays, side: 1));
             return [dv, dt];
         }, ids == null ? saved : [.. saved, ids], op);
     }
@@ -55,10 +55,10 @@ file static class Tiles
 {
     public const int Side = 128;
 
-    private const int Threads = 256, StageBytes = 2 * Side * 40 * 2, Stages = 4;
+    private const int MostPanelRows = 512, Threads = 256, StageBytes = 2 * Side * 40 * 2, Stages = 4;
 
     /// <summary>Rows of products that a panel has.</summary>
-    public static int PanelRows(int n, int d) => Math.Min(Math.Max(1, d / Side), Launch.Blocks(n, Side)) * Side;
+    public static int PanelRows(int n, int d) => Math.Min(Math.Clamp(d / Side, 1, MostPanelRows / Side), Launch.Blocks(n, Side)) * Side;
 
     /// <summary>Dynamic shared memory: a tile, or the stages of 16-bit operands, in whose place it comes.</summary>
     public static Launch Of(DType type, long blocks, int parts = 1) =>

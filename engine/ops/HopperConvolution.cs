@@ -3,75 +3,90 @@ using System.Collections.Concurrent;
 namespace Plip.Engine;
 
 /// <summary>
-/// Whether a GPU takes kernels/conv2d_sm90.cu, which was compiled but never run where it was written: only behind a test on that GPU, at
-/// the first use in a process, that holds each of its kernels against the same tiles by mma.sync. PLIP_HOPPER=0 or 1 decides without a test.
+/// Whether a GPU takes kernels/conv2d_tma.cu and kernels/conv2d_sm90.cu, which were compiled, and run on the emulator, but never on a GPU where they were written:
+/// only behind a test on that GPU, at the first use in a process, that holds each of their kernels against the same tiles by mma.sync. PLIP_HOPPER decides
+/// without a test: 0 takes neither, wgmma the second, 1 both.
 /// </summary>
 internal static class HopperConvolution
 {
     private const int Capability = 90;
 
+    private static readonly Choice Neither = new(false, false, "wgmma needs compute capability 9.0");
+
     private static readonly ConcurrentDictionary<(CudaDeviceInfo, DType), Choice> Known = [];
 
     /// <summary>For pictures stored so.</summary>
-    public static bool IsChosen(CudaDevice gpu, DType type)
+    public static Choice For(CudaDevice gpu, DType type)
     {
-        if (gpu.Description.Capability != Capability) return false;
-        if (Known.TryGetValue((gpu.Description, type), out var known)) return known.Use;
+        if (gpu.Description.Capability != Capability) return Neither;
+        if (Known.TryGetValue((gpu.Description, type), out var known)) return known;
         // In a capture nothing can be read back; a step that is captured was run before, so this is met by a test of capturing alone.
-        return !gpu.IsCapturing && Decide(gpu, type).Use;
+        return gpu.IsCapturing ? Neither : Decide(gpu, type);
     }
 
     /// <summary>Which kernels a GPU takes, and why, for people.</summary>
     public static string Describe(CudaDevice gpu)
     {
         var choice = Decide(gpu, DType.BF16);
-        return $"convolutions by {(choice.Use ? "wgmma" : "mma.sync")}: {choice.Why}";
+        return $"convolutions by {(choice.Maps ? "wgmma and TMA" : choice.Warpgroups ? "wgmma" : "mma.sync")}: {choice.Why}";
     }
 
     private static Choice Decide(CudaDevice gpu, DType type)
     {
-        if (gpu.Description.Capability != Capability) return new(false, "wgmma needs compute capability 9.0");
-        return Known.GetOrAdd((gpu.Description, type), static (_, on) => Forced() ?? Test(on.gpu, on.type, MmaKernels.Warpgroups), (gpu, type));
+        if (gpu.Description.Capability != Capability) return Neither;
+        return Known.GetOrAdd((gpu.Description, type), static (_, on) => Forced() ?? Both(on.gpu, on.type), (gpu, type));
     }
 
     private static Choice? Forced() => Environment.GetEnvironmentVariable("PLIP_HOPPER") switch
     {
         null or "" => null,
-        "0" => new(false, "PLIP_HOPPER=0"),
-        "1" => new(true, "PLIP_HOPPER=1, untested"),
-        var other => throw new ArgumentException($"PLIP_HOPPER is \"{other}\"; expected 0 (mma.sync), 1 (wgmma without a test) or nothing (a test decides)"),
+        "0" => new(false, false, "PLIP_HOPPER=0"),
+        "wgmma" => new(true, false, "PLIP_HOPPER=wgmma, untested"),
+        "1" => new(true, true, "PLIP_HOPPER=1, untested"),
+        var other => throw new ArgumentException($"PLIP_HOPPER is \"{other}\"; expected 0 (mma.sync), wgmma (without TMA or a test), 1 (both without a test) or nothing (a test decides)"),
     };
 
-    /// <summary>Holds kernels against those by mma.sync: ragged tiles, taps that change within a stage, several stages; both strides.</summary>
-    internal static Choice Test(CudaDevice gpu, DType type, MmaKernels by)
+    private static Choice Both(CudaDevice gpu, DType type)
     {
+        var (first, second) = (Test(gpu, type, MmaKernels.Warpgroups), Test(gpu, type, MmaKernels.Maps));
+        return new(first.Right, second.Right, first.Right && second.Right ? "a test on this GPU found them right" : $"wgmma: {first.Why}; with TMA: {second.Why}");
+    }
+
+    /// <summary>Holds kernels against those by mma.sync: ragged tiles, taps that change within a stage, several stages; both strides.</summary>
+    internal static (bool Right, string Why) Test(CudaDevice gpu, DType type, MmaKernels by)
+    {
+        var name = by == MmaKernels.Maps ? "TMA" : "wgmma";
         var step = gpu.CurrentStep;
         gpu.CurrentStep = null; // what the test makes is its own, and nothing of it is recorded
         try
         {
-            foreach (var s in (ReadOnlySpan<ConvShape>)[new(2, 13, 11, 72, 3, 3, 136, 1, 1, 13, 11), new(2, 19, 14, 136, 3, 3, 192, 2, 1, 10, 7)])
+            foreach (var s in by == MmaKernels.Maps ? WholeChunks : AnyChannels)
             {
                 var (expected, actual) = (Results(gpu, type, s, MmaKernels.Warps), Results(gpu, type, s, by));
-                foreach (var (name, values) in expected)
-                    if (Distance(values, actual[name]) is var error && !(error <= Tolerance(type)))
-                        return new(false, FormattableString.Invariant($"a test found that wgmma's {name} is off by {error:0.0e+0} of the largest element; report it, with this line"));
+                foreach (var (part, values) in expected)
+                    if (Distance(values, actual[part]) is var error && !(error <= Tolerance(type)))
+                        return (false, FormattableString.Invariant($"a test found that {name}'s {part} is off by {error:0.0e+0} of the largest element; report it, with this line"));
             }
-            return new(true, "a test on this GPU found it right");
+            return (true, "a test on this GPU found it right");
         }
-        catch (CudaCompileException e)
+        catch (Exception e) when (e is CudaCompileException or EntryPointNotFoundException)
         {
-            return new(false, $"wgmma could not be tried: {e.Message.Split('\n')[0]}");
+            return (false, $"{name} could not be tried: {e.Message.Split('\n')[0]}");
         }
         catch (CudaLaunchException e)
         {
             // The context went with it: nothing can go on from here, but the next process can.
-            throw new CudaLaunchException($"the test of wgmma's convolutions failed: set PLIP_HOPPER=0, and report it with this: {e.Message}", e.Code);
+            throw new CudaLaunchException($"the test of {name}'s convolutions failed: set PLIP_HOPPER={(name == "TMA" ? "wgmma" : "0")}, and report it with this: {e.Message}", e.Code);
         }
         finally
         {
             gpu.CurrentStep = step;
         }
     }
+
+    private static readonly ConvShape[] AnyChannels = [new(2, 13, 11, 72, 3, 3, 136, 1, 1, 13, 11), new(2, 19, 14, 136, 3, 3, 192, 2, 1, 10, 7)];
+
+    private static readonly ConvShape[] WholeChunks = [new(2, 13, 11, 64, 3, 3, 136, 1, 1, 13, 11), new(2, 19, 14, 128, 3, 3, 192, 2, 1, 10, 7)];
 
     private static Dictionary<string, float[]> Results(CudaDevice gpu, DType type, ConvShape s, MmaKernels by)
     {
@@ -141,6 +156,9 @@ internal static class HopperConvolution
     /// <summary>Sums in another order tip a rounding: a unit in the last place, and of moments its square.</summary>
     private static double Tolerance(DType type) => type == DType.BF16 ? 1.0 / 128 : 1.0 / 1024;
 
-    /// <summary>Whether wgmma is used, and why or why not.</summary>
-    internal readonly record struct Choice(bool Use, string Why);
+    /// <summary>Which are used, and why or why not.</summary>
+    /// <param name="Warpgroups">wgmma.</param>
+    /// <param name="Maps">wgmma with copies by TMA, where a shape allows them.</param>
+    /// <param name="Why">For people.</param>
+    internal readonly record struct Choice(bool Warpgroups, bool Maps, string Why);
 }

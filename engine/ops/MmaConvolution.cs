@@ -17,12 +17,21 @@ internal static class MmaConvolution
     public static void Forward(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, bool relu)
     {
         var tile = TileFor(x, s);
-        Forward(gpu, type, y, x, w, bias, s, relu, tile, MmaKernels.For(gpu, type, tile, Packed(x, s.C)));
+        Forward(gpu, type, y, x, w, bias, s, relu, tile, MmaKernels.For(gpu, type, tile, Packed(x, s.C), TmaConvolution.Takes(s)));
     }
 
-    internal static void Forward(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, bool relu, MmaTile tile, MmaKernels by) => gpu.Launch(
-        by.File, by.Forward, [("TYPE", type), ("TILE_M", tile.M), ("TILE_N", tile.N), ("PACK_A", Packed(x, s.C))], by.Over(tile, s.Pixels, s.K),
-        y, x, w, bias, relu ? 0f : float.NegativeInfinity, s.Pixels, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
+    internal static void Forward(CudaDevice gpu, DType type, Tensor y, Tensor x, Tensor w, Tensor? bias, ConvShape s, bool relu, MmaTile tile, MmaKernels by)
+    {
+        var grid = by.Over(tile, s.Pixels, s.K);
+        if (by == MmaKernels.Maps)
+        {
+            TmaConvolution.Forward(gpu, type, y, x, w, bias, s, relu, grid);
+            return;
+        }
+        gpu.Launch(
+            by.File, by.Forward, [("TYPE", type), ("TILE_M", tile.M), ("TILE_N", tile.N), ("PACK_A", Packed(x, s.C))], grid,
+            y, x, w, bias, relu ? 0f : float.NegativeInfinity, s.Pixels, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
+    }
 
     /// <summary>
     /// Whether a convolution should leave the moments of its result for batch norm, over groups of pictures. Always where it comes here
@@ -45,33 +54,47 @@ internal static class MmaConvolution
     public static void Moments(CudaDevice gpu, DType type, Tensor y, BlockMoments moments, Tensor x, Tensor w, ConvShape s)
     {
         var tile = TileFor(x, s);
-        Moments(gpu, type, y, moments.Partial, x, w, s, tile, MmaKernels.For(gpu, type, tile, Packed(x, s.C)));
+        Moments(gpu, type, y, moments.Partial, x, w, s, tile, MmaKernels.For(gpu, type, tile, Packed(x, s.C), TmaConvolution.Takes(s)));
     }
 
     internal static void Moments(CudaDevice gpu, DType type, Tensor y, Tensor moments, Tensor x, Tensor w, ConvShape s, MmaTile tile, MmaKernels by)
     {
         int groups = moments.Shape[0], pixels = s.Pixels / groups;
+        var grid = by.Over(tile, pixels, s.K) with { GridZ = groups };
+        if (by == MmaKernels.Maps)
+        {
+            TmaConvolution.Moments(gpu, type, y, moments, x, w, s, pixels, grid);
+            return;
+        }
         gpu.Launch(
-            by.File, by.Moments, [("TYPE", type), ("TILE_M", tile.M), ("TILE_N", tile.N), ("PACK_A", Packed(x, s.C))], by.Over(tile, pixels, s.K) with { GridZ = groups },
+            by.File, by.Moments, [("TYPE", type), ("TILE_M", tile.M), ("TILE_N", tile.N), ("PACK_A", Packed(x, s.C))], grid,
             y, moments, x, w, pixels, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
     }
 
     public static void DataGradient(CudaDevice gpu, DType type, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s, bool relu)
     {
         var tile = MmaTile.For(PhasePixels(s), s.C, false);
-        DataGradient(gpu, type, dx, dy, w, bias, s, relu, tile, MmaKernels.For(gpu, type, tile, Group));
+        DataGradient(gpu, type, dx, dy, w, bias, s, relu, tile, MmaKernels.For(gpu, type, tile, Group, TmaConvolution.TakesData(s)));
     }
 
-    internal static void DataGradient(CudaDevice gpu, DType type, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s, bool relu, MmaTile tile, MmaKernels by) => gpu.Launch(
-        by.File, by.Data, [("TYPE", type), ("TILE_M", tile.M), ("TILE_N", tile.N), ("PACK_A", Group)],
-        by.Over(tile, PhasePixels(s), s.C) with { GridZ = checked(s.Stride * s.Stride) },
-        dx, dy, w, bias, relu ? 0f : float.NegativeInfinity, s.N, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
+    internal static void DataGradient(CudaDevice gpu, DType type, Tensor dx, Tensor dy, Tensor w, Tensor? bias, ConvShape s, bool relu, MmaTile tile, MmaKernels by)
+    {
+        var grid = by.Over(tile, PhasePixels(s), s.C) with { GridZ = checked(s.Stride * s.Stride) };
+        if (by == MmaKernels.Maps)
+        {
+            TmaConvolution.DataGradient(gpu, type, dx, dy, w, bias, s, relu, grid);
+            return;
+        }
+        gpu.Launch(
+            by.File, by.Data, [("TYPE", type), ("TILE_M", tile.M), ("TILE_N", tile.N), ("PACK_A", Group)], grid,
+            dx, dy, w, bias, relu ? 0f : float.NegativeInfinity, s.N, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
+    }
 
     public static void WeightGradient(CudaDevice gpu, DType type, Tensor dw, Tensor x, Tensor dy, ConvShape s)
     {
         int pack = Packed(x, s.C), rows = s.R * s.S * s.C;
         var tile = pack == 1 || rows < 128 ? new MmaTile(64, 64) : s.K < 128 ? new MmaTile(128, 64) : MmaTile.Large;
-        WeightGradient(gpu, type, dw, x, dy, s, tile, MmaKernels.For(gpu, type, tile, pack));
+        WeightGradient(gpu, type, dw, x, dy, s, tile, MmaKernels.For(gpu, type, tile, pack, TmaConvolution.Takes(s)));
     }
 
     internal static void WeightGradient(CudaDevice gpu, DType type, Tensor dw, Tensor x, Tensor dy, ConvShape s, MmaTile tile, MmaKernels by)
@@ -80,11 +103,13 @@ internal static class MmaConvolution
         var blocks = by.Over(tile, s.R * s.S * s.C, s.K);
         var wanted = Math.Clamp(Busy / Math.Max(1, blocks.GridX), 1, Math.Max(1, s.Pixels / Least));
         var perPart = Math.Max(1, Launch.Blocks(s.Pixels, wanted));
+        if (by == MmaKernels.Maps) perPart = TmaConvolution.PartOf(perPart);
         var parts = Math.Max(1, Launch.Blocks(s.Pixels, perPart));
         using var partial = gpu.Scratch(parts == 1 ? 0 : parts * dw.Count);
         KernelArgument to = dw;
         if (parts > 1) to = partial;
-        gpu.Launch(
+        if (by == MmaKernels.Maps) TmaConvolution.WeightGradient(gpu, type, to, x, dy, s, perPart, blocks with { GridZ = parts });
+        else gpu.Launch(
             by.WeightFile, by.Weight, [("TYPE", type), ("TILE_M", tile.M), ("TILE_N", tile.N), ("PACK_A", Packed(x, s.C))], blocks with { GridZ = parts },
             to, x, dy, s.Pixels, perPart, s.H, s.W, s.C, s.R, s.S, s.K, s.Stride, s.Padding, s.Ho, s.Wo);
         if (parts > 1) CudaConvolution.AddParts(gpu, type, dw, partial, parts);

@@ -1,6 +1,6 @@
 namespace Plip.Engine;
 
-/// <summary>One of the two ways to multiply tiles on tensor cores: the same kernels, arguments and grids under other names.</summary>
+/// <summary>One of the ways to multiply tiles on tensor cores: the same kernels and grids under other names; the same arguments but where maps take pointers' place.</summary>
 /// <param name="File">Forward, moments and data gradient.</param>
 /// <param name="WeightFile">The filters' gradient.</param>
 /// <param name="Forward">Kernel in the first file.</param>
@@ -20,9 +20,17 @@ internal sealed record MmaKernels(
     public static readonly MmaKernels Warpgroups = new(
         "conv2d_sm90", "conv2d_sm90", "conv2d_sm90_forward", "conv2d_sm90_moments", "conv2d_sm90_data", "conv2d_sm90_weight", 3 * 64 * 2, 1024);
 
-    /// <summary>For a tile, of pixels fetched so many elements at once.</summary>
-    public static MmaKernels For(CudaDevice gpu, DType type, MmaTile tile, int pack) =>
-        tile == MmaTile.Large && pack > 1 && HopperConvolution.IsChosen(gpu, type) ? Warpgroups : Warps;
+    /// <summary>The same with tiles brought by the tensor memory unit (<see cref="TmaConvolution"/>).</summary>
+    public static readonly MmaKernels Maps = new(
+        "conv2d_tma", "conv2d_tma", "conv2d_tma_forward", "conv2d_tma_moments", "conv2d_tma_data", "conv2d_tma_weight", 3 * 64 * 2, 1024);
+
+    /// <summary>For a tile, of pixels fetched so many elements at once; with maps where the shape allows it.</summary>
+    public static MmaKernels For(CudaDevice gpu, DType type, MmaTile tile, int pack, bool maps)
+    {
+        if (tile != MmaTile.Large || pack == 1) return Warps;
+        var choice = HopperConvolution.For(gpu, type);
+        return maps && choice.Maps ? Maps : choice.Warpgroups ? Warpgroups : Warps;
+    }
 
     /// <summary>Tiles of one row side by side, so that they find its pixels in L2.</summary>
     public Launch Over(MmaTile tile, long rows, int columns) =>

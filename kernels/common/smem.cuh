@@ -10,6 +10,10 @@
 
 #define DYN_SMEM(Scalar, name) Scalar* name = (Scalar*)emu_dynamic_shared()
 
+// Addresses of dynamic shared memory begin at 128, so that what must be aligned to more has to be aligned.
+__device__ __forceinline__ u32 shared_address(const void* p) { return (u32)((const u8*)p - (const u8*)emu_dynamic_shared()) + 128; }
+__device__ __forceinline__ void* shared_pointer(u32 address) { return (u8*)emu_dynamic_shared() + (i32)(address - 128); }
+
 template <int Bytes> __device__ __forceinline__ void cp_async(void* shared, const void* global) {
     static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16, "4, 8 or 16 bytes");
     emu_copy_async(shared, global, Bytes, Bytes);

@@ -21,6 +21,9 @@ enum class State : uint8_t { Fresh, Ready, AtBarrier, AtWarpOp, Left };
 
 struct AsyncCopy { void* to; const void* from; int bytes, valid; uint64_t address; };
 
+/// A box of a tensor that has not landed; `barrier` counts its bytes.
+struct BulkCopy { void* to; const void* map; int at[4], offset[2]; uint64_t* barrier; uint64_t address; };
+
 struct Thread {
     void* stack_pointer = nullptr;
     State state = State::Fresh;
@@ -71,6 +74,7 @@ struct Worker {
     void* scheduler = nullptr;        // where to go back to when the block is done
     Thread thread[max_block];
     Copies copies[max_block];
+    std::vector<BulkCopy> bulk;       // of the block
     Warp warp[max_warps];
 
     uint8_t* shared = nullptr;        // this thread's copy of the module's __shared__ variables

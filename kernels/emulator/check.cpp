@@ -146,7 +146,7 @@ static bool check_bytes(Worker& w, Shadow* s, const Target& t, Access access, ui
         if (access == Access::Write) s[i] = Shadow::Written;
         else if (s[i] != Shadow::Written) {
             note(w, CUDA_ERROR_LAUNCH_FAILED,
-                 std::string(space) + (s[i] == Shadow::Pending ? ": read of bytes that a cp.async is still writing (no wait)" : ": read of uninitialised bytes"),
+                 std::string(space) + (s[i] == Shadow::Pending ? ": read of bytes that a copy in the background is still writing (no wait)" : ": read of uninitialised bytes"),
                  instruction, in_words(w, t));
             return false;
         }
@@ -178,9 +178,13 @@ void check_access(Worker& w, uint64_t address, unsigned n, Access access, uint64
     note(w, CUDA_ERROR_ILLEGAL_ADDRESS, "access to memory of the host", instruction, "", true);
 }
 
-void mark_pending(Worker& w, uint64_t address, unsigned n) {
-    if (address - (uint64_t)w.shared < w.shared_bytes) memset((void*)(w.shadow->fixed.data() + (address - (uint64_t)w.shared)), (int)Shadow::Pending, n);
-    else if (address - (uint64_t)w.dynamic < w.launch->dynamic_shared) memset((void*)(w.shadow->dynamic.data() + (address - (uint64_t)w.dynamic)), (int)Shadow::Pending, n);
+static void mark_shared(Worker& w, uint64_t address, unsigned n, Shadow value) {
+    if (address - (uint64_t)w.shared < w.shared_bytes) memset((void*)(w.shadow->fixed.data() + (address - (uint64_t)w.shared)), (int)value, n);
+    else if (address - (uint64_t)w.dynamic < w.launch->dynamic_shared) memset((void*)(w.shadow->dynamic.data() + (address - (uint64_t)w.dynamic)), (int)value, n);
 }
+
+void mark_pending(Worker& w, uint64_t address, unsigned n) { mark_shared(w, address, n, Shadow::Pending); }
+
+void mark_landed(Worker& w, uint64_t address, unsigned n) { mark_shared(w, address, n, Shadow::Written); }
 
 } // namespace emu

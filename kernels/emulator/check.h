@@ -37,7 +37,8 @@ void clear_shadow(Worker& w);
 /// The running thread touches [address, address + n).
 void check_access(Worker& w, uint64_t address, unsigned n, Access access, uint64_t instruction);
 
-/// Bytes of shared memory that a cp.async will write.
+/// Bytes of shared memory that a copy in the background will write, and those that it has written.
 void mark_pending(Worker& w, uint64_t address, unsigned n);
+void mark_landed(Worker& w, uint64_t address, unsigned n);
 
 } // namespace emu

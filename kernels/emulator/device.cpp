@@ -1,5 +1,5 @@
-// The device played: Ampere's instructions (capability 8.0: mma, ldmatrix, cp.async; nothing of Hopper's, so that no kernel is
-// chosen that needs them) with Hopper's 227 KB of shared memory.
+// The device played: Ampere's instructions (capability 8.0: mma, ldmatrix, cp.async, so that what is chosen is what most GPUs run) with
+// Hopper's 227 KB of shared memory. Hopper's wgmma, mbarriers and TMA are there for who asks for them.
 #include "device.h"
 #include "errors.h"
 #include "memory.h"

@@ -170,6 +170,7 @@ void run_block(Worker& w, uint64_t number) {
     w.at_barrier = 0;
     w.epoch = 1;
     w.left_early = w.failed = false;
+    w.bulk.clear();
     w.random = (uint32_t)(number * 2654435761u) ^ (launch.seed * 40503u + 12345u) ^ launch.id;
     if (!w.random) w.random = 1;
     for (unsigned q = 0; q < w.warps; q++) {
@@ -188,6 +189,8 @@ void run_block(Worker& w, uint64_t number) {
     w.running = true;
     emu_switch(&w.scheduler, start_fiber(w, (unsigned)first));
     w.running = false;
+    if (!w.failed && !w.bulk.empty())
+        note_for(w, 0, CUDA_ERROR_LAUNCH_FAILED, "the block has ended before a bulk copy that nothing waited for", w.bulk[0].address, "", false);
     if (!w.failed) return;
     w.free_stacks.clear();                // abandoned threads keep theirs otherwise
     for (unsigned i = 0; i < w.opened; i++) w.free_stacks.push_back(w.stacks + stack_bytes * i);

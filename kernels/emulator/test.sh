@@ -8,7 +8,7 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 "$here/build.sh" "$out"
 if [ ! -f "$out/emulator_tests" ] || [ -n "$(find "$here/tests" -newer "$out/emulator_tests" -name '*.[ch]*' -print -quit)" ]; then
-    g++ -std=c++17 -O1 -g1 -Wall -Wextra -Wshadow "$here"/tests/*.cpp -o "$out/emulator_tests" -ldl -lpthread
+    g++ -std=c++17 -O1 -g1 -Wall -Wextra -Wshadow -Wno-psabi "$here"/tests/*.cpp -o "$out/emulator_tests" -ldl -lpthread
 fi
 ulimit -c 0   # some tests fault on purpose
 exec "$out/emulator_tests" "$out/libcuda_emulator.so" "$here/tests/kernels" "$here/../common" ${2:+"$2"}

@@ -8,6 +8,9 @@ public sealed unsafe partial class CudaDevice
 
     private readonly KernelTable _kernels;
 
+    /// <summary>Tensor maps of this device's tensors.</summary>
+    internal TensorMapCache TensorMaps { get; } = new();
+
     /// <summary>Kernel files this device had to compile.</summary>
     internal int Compilations => _kernels.Compilations;
 
@@ -30,7 +33,7 @@ public sealed unsafe partial class CudaDevice
     /// <param name="name">An extern "C" kernel in it.</param>
     /// <param name="defines">The constants it is compiled with.</param>
     /// <param name="shape">Grid, block, shared memory. An empty grid launches nothing.</param>
-    /// <param name="arguments">The kernel's parameters, each of its type: a tensor is a pointer, an int an int, a long an i64, a float a float.</param>
+    /// <param name="arguments">The kernel's parameters, each of its type: a tensor is a pointer, an int an int, a long an i64, a float a float, tensor maps theirs.</param>
     /// <exception cref="InvalidOperationException">An argument is not of its parameter's type.</exception>
     /// <exception cref="CudaLaunchException">An earlier kernel failed, or this one cannot be launched so.</exception>
     internal void Launch(
@@ -53,7 +56,7 @@ public sealed unsafe partial class CudaDevice
         for (var i = 0; i < arguments.Length; i++)
         {
             values[i] = arguments[i].Bits;
-            pointers[i] = values + i;
+            pointers[i] = arguments[i].IsMaps ? (void*)values[i] : values + i;
         }
         _log.Add(name, shape, arguments);
         if (_capturing) _captured = (_captured.Count + 1, _captured.Count == 0 ? (name, shape) : _captured.First, (name, shape));

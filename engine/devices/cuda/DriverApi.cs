@@ -58,6 +58,16 @@ internal static unsafe partial class DriverApi
     [LibraryImport(Library)] internal static partial int cuGraphExecDestroy(nint executable);
     [LibraryImport(Library)] internal static partial int cuGraphDestroy(nint graph);
 
+    /// <summary>Hopper's maps of tensors; a driver before CUDA 12 has neither.</summary>
+    [LibraryImport(Library)]
+    internal static partial int cuTensorMapEncodeTiled(
+        nint map, int type, uint rank, nint address, ulong* extent, ulong* stride, uint* box, uint* elementStrides, int interleave, int swizzle, int promotion, int fill);
+
+    [LibraryImport(Library)]
+    internal static partial int cuTensorMapEncodeIm2col(
+        nint map, int type, uint rank, nint address, ulong* extent, ulong* stride, int* lowerCorner, int* upperCorner, uint channels, uint pixels, uint* elementStrides,
+        int interleave, int swizzle, int promotion, int fill);
+
     [LibraryImport(Library)] internal static partial int cuGetErrorName(int error, byte** name);
     [LibraryImport(Library)] internal static partial int cuGetErrorString(int error, byte** text);
 

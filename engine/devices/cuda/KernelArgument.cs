@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Plip.Engine;
 
 /// <summary>
-/// An argument of a kernel: a tensor's address, a number, or nothing (a null pointer). A value of its own, so that a launch
+/// An argument of a kernel: a tensor's address, a number, tensor maps by value, or nothing (a null pointer). A value of its own, so that a launch
 /// takes a handful of them from the stack and allocates nothing.
 /// </summary>
 internal readonly struct KernelArgument
@@ -11,11 +11,16 @@ internal readonly struct KernelArgument
     private readonly Kind _kind;
     private readonly DType _type;
     private readonly Shape _shape;
+    private readonly TensorMaps? _maps; // kept alive as long as a launch may read them
 
-    private KernelArgument(Kind kind, ulong bits, DType type = default, Shape shape = default) => (_kind, Bits, _type, _shape) = (kind, bits, type, shape);
+    private KernelArgument(Kind kind, ulong bits, DType type = default, Shape shape = default, TensorMaps? maps = null) =>
+        (_kind, Bits, _type, _shape, _maps) = (kind, bits, type, shape, maps);
 
-    /// <summary>The value, in the first bytes.</summary>
+    /// <summary>The value, in the first bytes; of maps their address.</summary>
     public ulong Bits { get; }
+
+    /// <summary>Whether the value lies at <see cref="Bits"/> rather than in them.</summary>
+    public bool IsMaps => _kind == Kind.Maps;
 
     public static implicit operator KernelArgument(Tensor? x) =>
         x == null ? new(Kind.Null, 0) : new(Kind.Tensor, (ulong)x.Address, x.DType, x.Shape);
@@ -30,11 +35,15 @@ internal readonly struct KernelArgument
 
     public static implicit operator KernelArgument(float x) => new(Kind.Float, BitConverter.SingleToUInt32Bits(x));
 
-    /// <summary>Whether it may be handed to a parameter: a tensor to a pointer to its type, a number to a parameter of its own type.</summary>
-    public bool Fits(DType type, bool isPointer) => _kind switch
+    /// <summary>Tensor maps, by value.</summary>
+    public static KernelArgument Of(TensorMaps x) => new(Kind.Maps, (ulong)x.Address, maps: x);
+
+    /// <summary>Whether it may be handed to a parameter: a tensor to a pointer to its type, a number to a parameter of its own type, maps to maps (null).</summary>
+    public bool Fits(DType? type, bool isPointer) => _kind switch
     {
+        Kind.Maps => type == null,
         Kind.Tensor or Kind.Address => isPointer && _type == type,
-        Kind.Null => isPointer,
+        Kind.Null => isPointer && type != null,
         Kind.Int => !isPointer && type == DType.I32,
         Kind.Long => !isPointer && type == DType.I64,
         _ => !isPointer && type == DType.F32,
@@ -44,13 +53,14 @@ internal readonly struct KernelArgument
     {
         Kind.Tensor => $"{_type} {_shape}",
         Kind.Address => "scratch",
+        Kind.Maps => "tensor maps",
         Kind.Int => ((int)Bits).ToString(CultureInfo.InvariantCulture),
         Kind.Long => ((long)Bits).ToString(CultureInfo.InvariantCulture),
         Kind.Float => BitConverter.UInt32BitsToSingle((uint)Bits).ToString("R", CultureInfo.InvariantCulture),
         _ => "null",
     };
 
-    private enum Kind : byte { Null, Tensor, Address, Int, Long, Float }
+    private enum Kind : byte { Null, Tensor, Address, Int, Long, Float, Maps }
 }
 
 /// <summary>

@@ -46,13 +46,13 @@ internal sealed class KernelSignature
         {
             var (p, a) = (_parameters[i], arguments[i]);
             if (!a.Fits(p.Type, p.IsPointer))
-                throw new InvalidOperationException($"{_kernel}: {p.Name} is {(p.IsPointer ? $"a pointer to {p.Type}" : $"{p.Type}")}, got {a}; convert with Ops.Cast, or correct the launch");
+                throw new InvalidOperationException($"{_kernel}: {p.Name} is {(p.IsPointer ? $"a pointer to {p.Type}" : p.Type?.ToString() ?? "tensor maps")}, got {a}; convert with Ops.Cast, or correct the launch");
         }
     }
 
     private static Parameter Parse(string kernel, string declaration, Dictionary<string, string> types)
     {
-        var words = Words(declaration).Where(w => w is not ("const" or "__restrict__")).ToArray();
+        var words = Words(declaration).Where(w => w is not ("const" or "__restrict__" or "__grid_constant__")).ToArray();
         var type = words[0];
         for (var depth = 0; depth < 4 && types.TryGetValue(type, out var known); depth++) type = known;
         return new Parameter(words[^1], declaration.Contains('*', StringComparison.Ordinal), type switch
@@ -63,7 +63,8 @@ internal sealed class KernelSignature
             "int" or "i32" => DType.I32,
             "i64" => DType.I64,
             "u8" => DType.U8,
-            _ => throw new CudaException($"{kernel}: its parameter \"{declaration.Trim()}\" is of a type no tensor or number has (float, bf16, half, int, i64, u8)"),
+            "TensorMaps" => null,
+            _ => throw new CudaException($"{kernel}: its parameter \"{declaration.Trim()}\" is of a type no tensor or number has (float, bf16, half, int, i64, u8, TensorMaps)"),
         });
     }
 
@@ -81,5 +82,5 @@ internal sealed class KernelSignature
         return text.ToString();
     }
 
-    private readonly record struct Parameter(string Name, bool IsPointer, DType Type);
+    private readonly record struct Parameter(string Name, bool IsPointer, DType? Type);
 }

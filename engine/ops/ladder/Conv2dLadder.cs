@@ -40,4 +40,36 @@ internal static class Conv2dLadder
         }
         return y;
     }
+
+    /// <summary>
+    /// The op by kernels of one's choice in tiles of 128 × 128, BF16 or F16, with their gradients: to compare and to profile them where the shape would take others. On a
+    /// GPU that has not their instructions by mma.sync, on the CPU the op's.
+    /// </summary>
+    /// <param name="by">Which.</param>
+    /// <param name="x">(N, H, W, C).</param>
+    /// <param name="weight">(R, S, C, K).</param>
+    /// <param name="stride">Of both axes.</param>
+    /// <param name="padding">Of both axes.</param>
+    /// <param name="withMoments">Forward by the kernel that leaves moments too.</param>
+    public static Tensor By(MmaKernels by, Tensor x, Tensor weight, int stride = 1, int padding = 0, bool withMoments = false)
+    {
+        if (x.Device is not CudaDevice gpu) return Ops.Conv2d(x, weight, null, stride, padding);
+        if (gpu.Description.Capability != 90 && !CudaLibraries.Current.IsEmulator) by = MmaKernels.Warps;
+        var s = Ops.Geometry(x, weight, null, stride, padding, by.Forward);
+        var (y, tile) = (Tensor.Empty(gpu, new Shape(s.N, s.Ho, s.Wo, s.K), x.DType), MmaTile.Large);
+        if (withMoments)
+        {
+            var moments = Tensor.Empty(gpu, new Shape(1, Launch.Blocks(s.Pixels, tile.M), 2, s.K), DType.F32);
+            MmaConvolution.Moments(gpu, x.DType, y, moments, x, weight, s, tile, by);
+            moments.Release();
+        }
+        else MmaConvolution.Forward(gpu, x.DType, y, x, weight, null, s, false, tile, by);
+        return Tape.Record(y, [x, weight], dy =>
+        {
+            var (dx, dw) = (Tensor.Empty(gpu, x.Shape, x.DType), Tensor.Empty(gpu, weight.Shape, DType.F32));
+            MmaConvolution.DataGradient(gpu, x.DType, dx, dy, weight, null, s, false, tile, by);
+            MmaConvolution.WeightGradient(gpu, x.DType, dw, x, dy, s, tile, by);
+            return [dx, dw];
+        }, op: by.Forward);
+    }
 }

@@ -145,7 +145,7 @@ TEST(missing_waits_for_cp_async) {
     for (const char* bug : {"no_wait", "wait_one_short"}) {
         Case c("check");
         launch(c.bugs(bug), {1}, {32}, 0, c.y.p, c.x.p);
-        expect_bug(bug, CUDA_ERROR_LAUNCH_FAILED, "a cp.async is still writing");
+        expect_bug(bug, CUDA_ERROR_LAUNCH_FAILED, "a copy in the background is still writing");
     }
     Case c("");   // and NaN in every mode
     launch(c.bugs("no_wait"), {1}, {32}, 0, c.y.p, c.x.p);

@@ -38,6 +38,8 @@ struct MatmulPreference;
     F(cuStreamBeginCapture_v2, int, (CUstream, int)) F(cuStreamEndCapture, int, (CUstream, CUgraph*))                              \
     F(cuStreamIsCapturing, int, (CUstream, int*)) F(cuGraphInstantiateWithFlags, int, (CUgraphExec*, CUgraph, unsigned long long)) \
     F(cuGraphLaunch, int, (CUgraphExec, CUstream)) F(cuGraphExecDestroy, int, (CUgraphExec)) F(cuGraphDestroy, int, (CUgraph))     \
+    F(cuTensorMapEncodeTiled, int, (void*, int, unsigned, void*, const uint64_t*, const uint64_t*, const uint32_t*, const uint32_t*, int, int, int, int)) \
+    F(cuTensorMapEncodeIm2col, int, (void*, int, unsigned, void*, const uint64_t*, const uint64_t*, const int*, const int*, unsigned, unsigned, const uint32_t*, int, int, int, int)) \
     F(cuGetErrorName, int, (int, const char**)) F(cuGetErrorString, int, (int, const char**))                                      \
     F(cuEmulatorLastReport, const char*, ()) F(cuEmulatorConfigure, int, (const char*))                                            \
     F(cuEmulatorMark, int, (CUdeviceptr, size_t, int, CUstream))                                                                   \

@@ -14,7 +14,7 @@ internal static class ContrastCases
 
     public static IEnumerable<BenchCase> All =>
     [
-        .. LossSpecs.Streamed(262144, 512).Select(s => OpWork.Case(s.InBF16()!)),
+        .. LossSpecs.Streamed(262144, 512).Concat(LossSpecs.Streamed(262144, 768)).Select(s => OpWork.Case(s.InBF16()!)),
         .. s_sizes.SelectMany(s => ContrastLadder.Rungs.Where(r => r.Number > 1 || s.Pairs <= MostStored).Select(r => Rung(r, s.Pairs, s.Width))),
     ];
 

@@ -93,7 +93,7 @@ internal static partial class Mutants
         throw new ArgumentOutOfRangeException(nameof(at), at, "beyond the text");
     }
 
-    [GeneratedRegex(@"\b(__syncthreads\s*\(\s*\)|__syncwarp\s*\([^()]*\)|cp_async_wait\s*<[^<>]*>\s*\(\s*\)|cp_async_commit\s*\(\s*\))\s*;")]
+    [GeneratedRegex(@"\b(__syncthreads\s*\(\s*\)|__syncwarp\s*\([^()]*\)|cp_async_wait\s*<[^<>]*>\s*\(\s*\)|cp_async_commit\s*\(\s*\)|barrier_wait\s*\([^()]*\))\s*;")]
     private static partial Regex Synchronisation();
 
     [GeneratedRegex(@"__(device|global)__[^;{}()]*?(__launch_bounds__\([^()]*\)\s*)?(?<name>\w+)\s*\(")]

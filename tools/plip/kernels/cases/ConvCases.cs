@@ -32,7 +32,17 @@ internal static class ConvCases
         Normalized("conv2d_batch_norm 4x9x7x24 3x3x40 2 groups", [4, 9, 7, 24], [3, 3, 24, 40], 1, 1),
         Normalized("conv2d_batch_norm 2x19x15x3 3x3x32 stride 2", [2, 19, 15, 3], [3, 3, 3, 32], 2, 1),
         Normalized("conv2d_batch_norm 2x12x14x16 1x1x72", [2, 12, 14, 16], [1, 1, 16, 72], 1, 0),
+        // Hopper's: taps that end within a tile, ragged tiles of both sides, more stages than there is memory for, phases; channels by whole chunks for TMA.
+        .. Hopper("conv2d_sm90", MmaKernels.Warpgroups, 40),
+        .. Hopper("conv2d_tma", MmaKernels.Maps, 64),
         .. Conv2dLadder.Rungs.Select(r => new KernelCase(r.Name + " 2x9x7x5 3x3x18 stride 2", i => Conv2dLadder.Run(r, i.Fixed(2, 9, 7, 5), i.Fixed(3, 3, 5, 18), 2, 1))),
+    ];
+
+    private static IEnumerable<KernelCase> Hopper(string name, MmaKernels by, int channels) =>
+    [
+        new(FormattableString.Invariant($"{name} 3x7x9x{channels} 3x3x136"), i => Conv2dLadder.By(by, i.Data(3, 7, 9, channels), i.Data(3, 3, channels, 136), 1, 1)) { Types = Halves },
+        new(FormattableString.Invariant($"{name} 2x9x8x{channels} 3x2x72 stride 2, with moments"), i =>
+            Conv2dLadder.By(by, i.Data(2, 9, 8, channels), i.Data(3, 2, channels, 72), 2, 1, withMoments: true)) { Types = Halves },
     ];
 
     private static KernelCase Normalized(string name, int[] pictures, int[] filters, int stride, int padding) => new(name, i =>
