@@ -19,6 +19,7 @@ internal static class CommandLine
         QuickstartCommand.Create(),
         PretrainCommand.Create(),
         new Command("eval", "Evaluate a checkpoint.") { EvalRetrievalCommand.Create() },
+        AblateCommand.Create(),
         EmbedCommand.Create(),
         ColorizeCommand.Create(),
         new Command("data", "Make, check, pack and time data.") { DataMakeCommand.Create(), DataCheckCommand.Create(), DataPackCommand.Create(), DataRateCommand.Create() },
