@@ -48,8 +48,28 @@ internal static class HopperConvolution
 
     private static Choice Both(CudaDevice gpu, DType type)
     {
-        var (first, second) = (Test(gpu, type, MmaKernels.Warpgroups), Test(gpu, type, MmaKernels.Maps));
+        var (first, second) = (Try(gpu, type, MmaKernels.Warpgroups), Try(gpu, type, MmaKernels.Maps));
         return new(first.Right, second.Right, first.Right && second.Right ? "a test on this GPU found them right" : $"wgmma: {first.Why}; with TMA: {second.Why}");
+    }
+
+    /// <summary>The test, unless it was the end of a process before this one.</summary>
+    internal static (bool Right, string Why) Try(CudaDevice gpu, DType type, MmaKernels by)
+    {
+        if (Trial.Begin(gpu.KernelCache, $"{by.File} {type} on {gpu.Description}", gpu.Sources.Text(by.File), out var left) is not { } trial)
+            return (false, $"a process before this one did not survive the test; delete {left} to have it tried again");
+        try
+        {
+            return Test(gpu, type, by);
+        }
+        catch (CudaException e) when (e is CudaLaunchException or CudaDeviceLostException)
+        {
+            trial = null; // its file stays
+            throw;
+        }
+        finally
+        {
+            trial?.End();
+        }
     }
 
     /// <summary>Holds kernels against those by mma.sync: ragged tiles, taps that change within a stage, several stages; both strides.</summary>
@@ -75,8 +95,8 @@ internal static class HopperConvolution
         }
         catch (CudaLaunchException e)
         {
-            // The context went with it: nothing can go on from here, but the next process can.
-            throw new CudaLaunchException($"the test of {name}'s convolutions failed: set PLIP_HOPPER={(name == "TMA" ? "wgmma" : "0")}, and report it with this: {e.Message}", e.Code);
+            // The context went with it: nothing can go on from here, but the next process can, which finds the trial's file.
+            throw new CudaLaunchException($"the test of {name}'s convolutions failed on this GPU; run again, and the program does without them. Please report this: {e.Message}", e.Code);
         }
         finally
         {

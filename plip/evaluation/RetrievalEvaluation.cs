@@ -33,7 +33,7 @@ public sealed record RetrievalEvaluation(RetrievalRun TextToImage, RetrievalResu
         var pictures = new float[checked(data.Images.Count * dim)];
         Parallel.For(0, data.Images.Count, i =>
         {
-            var picture = Picture.Load(data.Images[i].FullPath);
+            var picture = data.Images[i].Load();
             ColourBaseline.Embed(picture.Rgb, picture.Width, picture.Height).CopyTo(pictures, i * dim);
         });
         ColourBaseline.Centre(pictures, ColourBaseline.Mean(pictures));

@@ -43,15 +43,18 @@ public sealed class CommandLineTests(CommandLineTests.Trained trained) : IClassF
     }
 
     [Theory]
-    [InlineData("", "quickstart,pretrain,ablate,eval,embed,colorize,data,profile,memory,doctor")]
+    [InlineData("", "quickstart,pretrain,ablate,eval,embed,colorize,data,weights,config,profile,memory,doctor")]
     [InlineData("quickstart", "--budget,--out,--seed")]
-    [InlineData("pretrain", "--config,--data,--resume,--steps,--vocabulary")]
+    [InlineData("pretrain", "--config,--data,--resume,--steps,--vocabulary,--no-check,--dry-run,--json")]
     [InlineData("ablate", "--tables,--seeds,--steps,--test-data,--list")]
     [InlineData("eval", "retrieval")]
     [InlineData("eval retrieval", "--checkpoint,--split,--json")]
-    [InlineData("embed", "--images,--texts,--data,--out,--batch,--precision")]
+    [InlineData("embed", "--images,--texts,--data,--out,--batch,--precision,--vocabulary")]
     [InlineData("colorize", "--image,--text,--swap,--garment,--json")]
-    [InlineData("data", "make,check")]
+    [InlineData("data", "make,check,pack,rate")]
+    [InlineData("data pack", "--shard-size,out,directory")]
+    [InlineData("data rate", "--workers,--config,--target,--json")]
+    [InlineData("config", "list,show")]
     [InlineData("data make", "--identities,--masks,--scenes")]
     [InlineData("data check", "--json,directory")]
     [InlineData("profile", "--batch,--steps,--trace,--json,--device")]
@@ -242,6 +245,6 @@ public sealed class CommandLineTests(CommandLineTests.Trained trained) : IClassF
         var run = Captured.Run("doctor");
         Assert.Equal((0, ""), (run.Code, run.Error));
         Assert.DoesNotContain("FAILED", run.Out);
-        Assert.Contains("plip-rn50, plip-tiny", run.Out);
+        Assert.Contains("plip-rn101, plip-rn152, plip-rn50, plip-swin-b, plip-tiny", run.Out);
     }
 }

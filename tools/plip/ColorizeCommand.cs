@@ -14,7 +14,7 @@ internal static class ColorizeCommand
     public static Command Create()
     {
         var names = string.Join(", ", Garments.Select(Recolouring.Name));
-        var (checkpoint, device, threads) = (Options.Checkpoint(), Options.Device(), Options.Threads());
+        var (checkpoint, device, threads) = (new CheckpointOption(), Options.Device(), Options.Threads());
         var image = new Option<string>("--image") { Description = "The picture, of any size; only its gray values are painted on.", Required = true };
         var text = new Option<string[]>("--text") { Description = "The caption; given several times, a row of the figure for each.", Required = true };
         var swap = new Option<string?>("--swap") { Description = "Colours, separated by commas, that replace the colour words of a garment one after the other." };
@@ -23,6 +23,7 @@ internal static class ColorizeCommand
         var output = new Option<string>("--out") { Description = "The PNG to write: for each caption gray, painted, each swap, original, side by side and labelled.", DefaultValueFactory = _ => "colorized.png" };
         var json = new Option<string?>("--json") { Description = "Write captions and the panels' mean Lab colours about trunk and legs to this file." };
         var command = new Command("colorize", "Paint a gray picture in the colours that a caption names (the paper's recolouring figure).") { checkpoint, image, text, swap, garment, height, output, json, device, threads };
+        checkpoint.AddCompanions(command);
         command.SetAction(p =>
         {
             BodyPart? part = p.GetValue(garment) is not { } name ? null
@@ -36,7 +37,7 @@ internal static class ColorizeCommand
                 if (CaptionColours.Read($"a {colour} coat").Count == 0) // the model may know the word all the same
                     Console.Error.WriteLine($"--swap: \"{colour}\" is no colour word this program knows; it is painted as the model takes it");
             using var engine = Options.Open(p.GetValue(device)!, p.GetValue(threads));
-            using var plip = PlipCheckpoint.Load(engine, p.GetValue(checkpoint)!, warn: Console.Error.WriteLine);
+            using var plip = checkpoint.Open(p, engine);
             if (plip.Model.Task<Tasks.TicTask>() == null) throw new UsageException($"{plip.Path} was trained without the colorization task");
             var colorizer = new Colorizer(plip);
             var picture = Picture.Load(p.GetValue(image)!);

@@ -14,7 +14,7 @@ internal static class EmbedCommand
 
     public static Command Create()
     {
-        var (checkpoint, device, threads) = (Options.Checkpoint(), Options.Device(), Options.Threads());
+        var (checkpoint, device, threads) = (new CheckpointOption(), Options.Device(), Options.Threads());
         var images = new Option<string?>("--images") { Description = "A folder; its pictures, in the order of their paths, become the rows." };
         var texts = new Option<string?>("--texts") { Description = "A file with a text on each line." };
         var data = new Option<string?>("--data") { Description = "A data set's folder: its pictures and its written captions, with their identities." };
@@ -27,6 +27,7 @@ internal static class EmbedCommand
         };
         var (batch, precision) = (EmbeddingOptions.Batch(), EmbeddingOptions.Precision());
         var command = new Command("embed", "Embed pictures, texts or a data set with a checkpoint.") { checkpoint, images, texts, data, split, splitFile, output, batch, precision, device, threads };
+        checkpoint.AddCompanions(command);
         command.SetAction(p =>
         {
             var path = p.GetValue(output)!;
@@ -35,7 +36,7 @@ internal static class EmbedCommand
             var rows = EmbeddingOptions.Checked(p.GetValue(batch));
             if (!EmbeddingFile.Knows(path)) throw new UsageException($"--out is {path}; expected a file ending in .npy or .safetensors");
             using var engine = Options.Open(p.GetValue(device)!, p.GetValue(threads));
-            using var plip = PlipCheckpoint.Load(engine, p.GetValue(checkpoint)!, warn: Console.Error.WriteLine, precision: p.GetValue(precision));
+            using var plip = checkpoint.Open(p, engine, p.GetValue(precision));
             using var line = new EmbeddingLine();
             var work = new Work(plip, rows, line);
             var lists =

@@ -12,7 +12,7 @@ internal static class EvalRetrievalCommand
 {
     public static Command Create()
     {
-        var (checkpoint, data, splitFile) = (Options.Checkpoint(), Options.Data(), Options.SplitFile());
+        var (checkpoint, data, splitFile) = (new CheckpointOption(), Options.Data(), Options.SplitFile());
         var (device, threads) = (Options.Device(), Options.Threads());
         var split = new Option<string>("--split") { Description = "Which split; there is no default, so that validation is never silently the test split.", Required = true };
         var json = new Option<string?>("--json") { Description = "Write the figures to this file." };
@@ -21,11 +21,12 @@ internal static class EvalRetrievalCommand
         {
             checkpoint, data, split, splitFile, json, batch, precision, device, threads,
         };
+        checkpoint.AddCompanions(command);
         command.SetAction(p =>
         {
             var rows = EmbeddingOptions.Checked(p.GetValue(batch));
             using var engine = Options.Open(p.GetValue(device)!, p.GetValue(threads));
-            using var plip = PlipCheckpoint.Load(engine, p.GetValue(checkpoint)!, warn: Console.Error.WriteLine, precision: p.GetValue(precision));
+            using var plip = checkpoint.Open(p, engine, p.GetValue(precision));
             var set = PersonDataset.Load(p.GetValue(data)!, splitFile: p.GetValue(splitFile), split: p.GetValue(split));
             using var line = new EmbeddingLine();
             var both = RetrievalEvaluation.Run(plip, set, p.GetValue(split)!, batch: rows, progress: line.Show);

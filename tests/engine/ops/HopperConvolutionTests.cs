@@ -44,6 +44,24 @@ public class HopperConvolutionTests
         Assert.Contains("mma.sync: wgmma needs compute capability 9.0", HopperConvolution.Describe(gpu), StringComparison.Ordinal);
     }
 
+    /// <summary>A test that took its process with it left a file, and is not tried again until that is deleted.</summary>
+    [Fact]
+    public void A_test_that_was_not_survived_is_not_repeated()
+    {
+        using var folder = new TemporaryDirectory();
+        using var gpu = CudaTest.Open(cacheFolder: folder.Path);
+        var (type, by) = (DType.BF16, MmaKernels.Warps);
+        Assert.Equal((true, "a test on this GPU found it right"), HopperConvolution.Try(gpu, type, by));
+        Assert.Empty(Directory.GetFiles(folder.Path, "trial-*"));
+        Assert.NotNull(Trial.Begin(gpu.KernelCache, $"{by.File} {type} on {gpu.Description}", gpu.Sources.Text(by.File), out _));
+        var (right, why) = HopperConvolution.Try(gpu, type, by);
+        Assert.False(right);
+        var left = Assert.Single(Directory.GetFiles(folder.Path, "trial-*"));
+        Assert.Contains($"delete {left}", why, StringComparison.Ordinal);
+        File.Delete(left);
+        Assert.True(HopperConvolution.Try(gpu, type, by).Right);
+    }
+
     /// <summary>Shapes that a box of TMA cannot walk through are for the other kernels.</summary>
     [Fact]
     public void Maps_take_whole_chunks_of_channels_near_the_picture()
