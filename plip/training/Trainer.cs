@@ -27,6 +27,9 @@ public sealed record TrainerOptions
     /// <summary>Bytes for keeping resized pictures between epochs.</summary>
     public long CacheBytes { get; init; } = 1L << 30;
 
+    /// <summary>Called with a new run's model and memory before anything else reads them, to start from given weights; not when a run is resumed.</summary>
+    public Action<PlipModel, ParameterStore>? Start { get; init; }
+
     /// <summary>Called after every step, on the training thread.</summary>
     public Action<TrainingProgress>? Progress { get; init; }
 
@@ -76,6 +79,7 @@ public sealed class Trainer : IDisposable
         Model = new PlipModel(config);
         Vocabulary = vocabulary;
         Store = Model.Materialize(device);
+        if (!options.Resume) Begin(options.Start);
         _optimizer = Recipe.Optimizer(config.Training, Store);
         _ema = config.Training.Ema > 0 ? new Ema(Store, config.Training.Ema) : null;
         _scaler = Recipe.Scaler(config.Training, device);
@@ -135,7 +139,7 @@ public sealed class Trainer : IDisposable
     {
         var config = Model.Config;
         var settings = BatchSettings(config, _options.CacheBytes);
-        var sampler = new IdentityBatchSampler(_options.Train, settings.BatchSize, settings.Seed, settings.Kind, settings.ImagesPerIdentity);
+        var sampler = new IdentityBatchSampler(_options.Train, settings.BatchSize, settings.Seed, settings.Kind, settings.ImagesPerIdentity, settings.BlockSize, settings.OpenBlocks);
         var plan = TrainingPlan.For(config.Training, sampler.BatchesPerEpoch);
         using var loader = new BatchLoader(
             _options.Train, _captions, settings, batch => _curriculum.At(plan.Progress(batch)), startStep: _state.Step * plan.Accumulation);
@@ -169,6 +173,19 @@ public sealed class Trainer : IDisposable
         }
         if (_state.Step % plan.ValidateEvery != 0 && _state.Step != plan.TotalSteps) SaveLast();
         return _state.Step == plan.TotalSteps;
+    }
+
+    private void Begin(Action<PlipModel, ParameterStore>? start)
+    {
+        try
+        {
+            start?.Invoke(Model, Store);
+        }
+        catch
+        {
+            Store.Dispose();
+            throw;
+        }
     }
 
     private (StepLosses Losses, double Norm, float Rate) Update(BatchLoader loader, StepRunner runner, Replayed update, ILearningRate schedule)
@@ -253,7 +270,7 @@ public sealed class Trainer : IDisposable
 
     private void SaveLast() => _folder.SaveLast(Model.Config, Vocabulary, Store, _optimizer, _ema, _scaler, _state);
 
-    private static BatchSettings BatchSettings(PlipConfig config, long cacheBytes) => new()
+    internal static BatchSettings BatchSettings(PlipConfig config, long cacheBytes) => new()
     {
         BatchSize = config.Training.BatchSize,
         MaxTokens = config.Text.MaxTokens,
@@ -261,6 +278,8 @@ public sealed class Trainer : IDisposable
         Seed = config.Training.Seed,
         Kind = config.Training.Sampler,
         ImagesPerIdentity = config.Training.ImagesPerIdentity,
+        BlockSize = config.Training.BlockSize,
+        OpenBlocks = config.Training.OpenBlocks,
         Workers = config.Training.Workers,
         CacheBytes = cacheBytes,
     };

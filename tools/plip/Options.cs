@@ -8,9 +8,7 @@ namespace Plip.Tool;
 /// <summary>Options that several commands share, so that they are spelled and explained once.</summary>
 internal static class Options
 {
-    public static Option<string> Checkpoint() => new("--checkpoint") { Description = "A checkpoint file, or a folder of which the newest valid one is taken.", Required = true };
-
-    public static Option<string> Data() => new("--data") { Description = "A data set's folder: SYNTH-PEDES, CUHK-PEDES, ICFG-PEDES or RSTPReid layout.", Required = true };
+    public static Option<string> Data() => new("--data") { Description = "A data set's folder: SYNTH-PEDES, CUHK-PEDES, ICFG-PEDES or RSTPReid layout, or tar shards (a folder of them, or one .tar).", Required = true };
 
     public static Option<string?> SplitFile() => new("--split-file") { Description = "External split: JSON {\"train\": [ids], \"val\": [ids], \"test\": [ids]}." };
 
