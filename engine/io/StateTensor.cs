@@ -16,6 +16,12 @@ public abstract class StateTensor(DType dtype, Shape shape)
     /// <summary>Extents in PyTorch's order.</summary>
     public Shape Shape { get; } = shape;
 
+    /// <summary>The element type in the file it is read from ("F64" where <see cref="DType"/> is F32), by safetensors' names.</summary>
+    public virtual string StoredType => SafeTensorType.Of(DType).Name;
+
+    /// <summary>Bytes it takes there.</summary>
+    public virtual long StoredBytes => Shape.Count * DType.Size();
+
     /// <summary>Copies elements from number <paramref name="first"/> on, as many as <paramref name="to"/> holds.</summary>
     /// <param name="to">Whole elements of <see cref="DType"/>.</param>
     public abstract void Read(long first, Span<byte> to);

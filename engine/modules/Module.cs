@@ -79,6 +79,12 @@ public abstract class Module
     /// <summary>Registers a scalar I64 buffer that starts at 0, such as PyTorch's num_batches_tracked; checkpoints may lack it.</summary>
     protected StateBuffer Counter(string name) => Add(new StateBuffer(this, name, new Shape(), DType.I64, 0), name);
 
+    /// <summary>
+    /// Registers a vector of I64 numbers that follow from the model's shape and that PyTorch saves all the same, such as Swin's
+    /// relative_position_index. Checkpoints may lack it; one with other numbers is refused.
+    /// </summary>
+    protected StateBuffer Constant(string name, long[] values) => Add(new StateBuffer(this, name, values), name);
+
     /// <summary>Called when the training flag of this module has been set.</summary>
     protected virtual void OnTrain(bool training)
     {

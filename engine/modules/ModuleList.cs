@@ -2,15 +2,15 @@ using System.Collections;
 
 namespace Plip.Engine;
 
-/// <summary>Parts that differ by number alone; their names are "0", "1", …, as in PyTorch's ModuleList and Sequential.</summary>
+/// <summary>Parts that differ by number alone; their names are "0", "1", …, as in PyTorch's ModuleList and Sequential, behind a prefix where PyTorch has one.</summary>
 public sealed class ModuleList<T> : Module, IReadOnlyList<T> where T : Module
 {
     private readonly List<T> _items = [];
 
     /// <summary>A list of these modules.</summary>
-    public ModuleList(IEnumerable<T> modules)
+    public ModuleList(IEnumerable<T> modules, string prefix = "")
     {
-        foreach (var m in modules) _items.Add(Child(_items.Count.ToString(System.Globalization.CultureInfo.InvariantCulture), m));
+        foreach (var m in modules) _items.Add(Child(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{prefix}{_items.Count}"), m));
     }
 
     /// <summary>Number of modules.</summary>

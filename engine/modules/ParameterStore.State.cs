@@ -17,11 +17,12 @@ public sealed partial class ParameterStore
 
     /// <summary>
     /// Loads a state. Types other than F32 are converted; counters (num_batches_tracked) may be absent, as in PyTorch's
-    /// oldest files. Nothing is changed before everything was compared.
+    /// oldest files, and constants. Nothing is changed before everything was compared.
     /// </summary>
     /// <param name="strict">Any difference is an error; with false what fits is loaded and the report tells the rest.</param>
     /// <returns>What differed.</returns>
     /// <exception cref="StateMismatchException">Strict, and names or shapes differ; lists them with nearest names.</exception>
+    /// <exception cref="FormatException">A constant of the model has other numbers in the state: it is of a model that counts differently.</exception>
     public LoadReport Load(StateDict state, bool strict = true)
     {
         var missing = new List<(string, Shape)>();
@@ -32,11 +33,14 @@ public sealed partial class ParameterStore
         var unexpected = state.Where(e => !known.Contains(e.Key)).Select(e => (e.Key, e.Value.Shape)).ToList();
         var report = new LoadReport(missing, unexpected, mismatched);
         if (strict && !report.IsExact) throw new StateMismatchException(report);
+        foreach (var (name, buffer) in _buffers)
+            if (buffer.Constant is { } numbers && state.TryGet(name) is { } from && Same(buffer.Shape, from.Shape) && !from.ToI64().AsSpan().SequenceEqual(numbers))
+                throw new FormatException($"{name}: the state's numbers are not those of this model, {buffer.Shape}; it was made for a model that numbers them differently");
 
         foreach (var (name, parameter) in Parameters)
             if (state.TryGet(name) is { } from && Same(parameter.PyTorchShape, from.Shape)) Fill(parameter, from);
         foreach (var (name, buffer) in _buffers)
-            if (state.TryGet(name) is { } from && Same(buffer.Shape, from.Shape)) Fill(buffer, from);
+            if (buffer.Constant == null && state.TryGet(name) is { } from && Same(buffer.Shape, from.Shape)) Fill(buffer, from);
         RefreshCompute();
         return report;
 

@@ -14,7 +14,7 @@ internal static unsafe class AttentionLoops
     }
 
     // Queries handled at once: two panels. A block of scores is keys × that, so memory grows with a sequence, not its square.
-    private static int QueryBlock<V>() where V : struct, IVector<V> => 2 * MicroKernels.Columns<V>();
+    public static int QueryBlock<V>() where V : struct, IVector<V> => 2 * MicroKernels.Columns<V>();
 
     public static void Forward<V, T>(T* y, float* lse, T* q, T* k, T* v, int q0, int q1, int k0, int k1, nint c, int column, int d, float scale)
         where V : struct, IVector<V>
@@ -91,7 +91,7 @@ internal static unsafe class AttentionLoops
 
     /// <summary>Scores (keys × queries) become probabilities down each column; lse gets log Σ exp of the scores.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization), SkipLocalsInit]
-    private static void SoftmaxColumns<V>(float* s, int nk, int nq, int ld, float* lse) where V : struct, IVector<V>
+    public static void SoftmaxColumns<V>(float* s, int nk, int nq, int ld, float* lse) where V : struct, IVector<V>
     {
         var lanes = stackalloc float[2 * V.Count];
         for (var j = 0; j < ld; j += V.Count)
@@ -115,7 +115,7 @@ internal static unsafe class AttentionLoops
 
     /// <summary>p: scores in, probabilities out; dp: gradient of the probabilities in, of the unscaled scores out.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization), SkipLocalsInit]
-    private static void ScoreGradient<V>(float* p, float* dp, int nk, int nq, int ld, float* lse, float scale) where V : struct, IVector<V>
+    public static void ScoreGradient<V>(float* p, float* dp, int nk, int nq, int ld, float* lse, float scale) where V : struct, IVector<V>
     {
         var shift = stackalloc float[QueryBlock<V>()];
         for (var i = 0; i < ld; i++) shift[i] = i < nq ? lse[i] : 0f; // columns that pad hold score 0 and must stay finite
@@ -139,7 +139,7 @@ internal static unsafe class AttentionLoops
 
     /// <summary>C (m×n) (+)= A (m×k, rows where they lie) · packed panels.</summary>
     [SkipLocalsInit]
-    private static void Product<V>(int m, int n, int k, float* a, nint lda, float* packed, float* c, nint ldc, bool accumulate) where V : struct, IVector<V>
+    public static void Product<V>(int m, int n, int k, float* a, nint lda, float* packed, float* c, nint ldc, bool accumulate) where V : struct, IVector<V>
     {
         var rows = stackalloc float*[MicroKernels.MaxRows];
         var width = MicroKernels.Columns<V>();
@@ -156,7 +156,7 @@ internal static unsafe class AttentionLoops
     }
 
     /// <summary>Panels of X (rows × d) as it stands: the right operand of a product with inner extent <paramref name="rows"/>.</summary>
-    private static void Pack<V, T>(T* x, nint ldx, int rows, int d, float* packed)
+    public static void Pack<V, T>(T* x, nint ldx, int rows, int d, float* packed)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
@@ -169,7 +169,7 @@ internal static unsafe class AttentionLoops
     }
 
     /// <summary>Panels of factor·Xᵀ (d × rows), zero-filled to their width.</summary>
-    private static void PackTransposed<V, T>(T* x, nint ldx, int rows, int d, float* packed, float factor)
+    public static void PackTransposed<V, T>(T* x, nint ldx, int rows, int d, float* packed, float factor)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
@@ -191,7 +191,7 @@ internal static unsafe class AttentionLoops
     }
 
     /// <summary>Columns a block of scores takes: whole vectors, as the narrow or the wide panel writes them.</summary>
-    private static int Pad<V>(int n) where V : struct, IVector<V> => (n + V.Count - 1) / V.Count * V.Count;
+    public static int Pad<V>(int n) where V : struct, IVector<V> => (n + V.Count - 1) / V.Count * V.Count;
 
     /// <summary>A head's rows in F32: where they lie, or a copy in the task's memory.</summary>
     private readonly struct Side(float* at, nint stride)

@@ -34,6 +34,9 @@ public sealed record PlipConfig
         Visual.Validate(Image);
         Text.Validate();
         Tasks.Validate();
+        ConfigException.Require(
+            Visual.HasStages || !Tasks.Tic.Enabled, "tasks.tic.enabled", true,
+            "false with this visual.type: colorization needs maps of four sizes, which \"modified-resnet\" and \"swin\" have and \"vit\" has not");
         Training.Validate();
     }
 }

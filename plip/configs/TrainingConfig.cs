@@ -87,6 +87,12 @@ public sealed record TrainingConfig
     /// <summary>Storage of activations and of matrices in a pass.</summary>
     public Precision Precision { get; set; } = Precision.F32;
 
+    /// <summary>
+    /// On a GPU, whether products of F32 matrices may cut their operands to TF32, ten bits of fraction, for the sake of tensor cores: several
+    /// times faster, three digits. Convolutions and everything on the CPU are F32 all the same.
+    /// </summary>
+    public bool Tf32 { get; set; }
+
     /// <summary>Activations that are made again in the backward rather than kept.</summary>
     public Recomputation Recompute { get; set; } = Recomputation.None;
 

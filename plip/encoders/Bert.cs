@@ -215,7 +215,7 @@ public sealed class BertLayer : Module
     }
 }
 
-/// <summary>Hands each dropout of a step a random stream of its own, by order of use: a function of (seed, step) alone.</summary>
+/// <summary>Hands each dropout of a step, and each branch that is left out by chance, a random stream of its own, by order of use: a function of (seed, step) alone.</summary>
 public sealed class DropoutStream
 {
     private readonly ulong _seed;
@@ -241,6 +241,10 @@ public sealed class DropoutStream
 
     /// <summary>x with elements dropped at probability p and the rest scaled by 1/(1−p); x itself at p = 0.</summary>
     public Tensor Apply(Tensor x, float p) => p <= 0 ? x : Ops.Dropout(x, p, new Philox(_seed, First + _next++, _step), _stepNow);
+
+    /// <summary>x + a, with a left out of each picture at probability p and the rest scaled by 1/(1−p).</summary>
+    public Tensor AddBranch(Tensor x, Tensor a, float p) =>
+        p <= 0 ? Ops.Add(x, a) : Ops.AddStochasticDepth(x, a, p, new Philox(_seed, First + _next++, _step), _stepNow);
 
     /// <summary><c>norm.Forward(Ops.Add(Apply(a, p), x))</c> in one pass.</summary>
     public Tensor AddTo(Tensor x, Tensor a, float p, LayerNorm norm) =>

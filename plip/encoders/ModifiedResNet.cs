@@ -93,7 +93,7 @@ public sealed class ModifiedResNet : VisualEncoder
     public override IReadOnlyList<int> StageChannels { get; }
 
     /// <inheritdoc/>
-    public override Tensor[] Stages(Tensor images, VisualPass pass = VisualPass.Colour)
+    public override Tensor[] Stages(Tensor images, VisualPass pass = VisualPass.Colour, DropoutStream? dropout = null)
     {
         var statistics = pass == VisualPass.Both ? new StatisticsSets(0, 2) : new StatisticsSets((int)pass, 1);
         var x = Part(images, h =>

@@ -48,7 +48,7 @@ public sealed class TaskBatch(PlipModel model, Tensor images, Tensor identities,
     /// <summary>V_global (N, D) of the colour pictures.</summary>
     public Tensor ImageEmbedding => _imageEmbedding ??= InPhase("pictures", () =>
     {
-        if (!WantsBoth) return Model.Visual.Forward(Images);
+        if (!WantsBoth) return Model.Visual.Forward(Images, Dropout);
         var last = (_stages ??= BothStages())[^1];
         return Ops.Cast(Model.Visual.Embed(Ops.Slice(last, 0, 0, last.Shape[0] / 2)), DType.F32);
     });
@@ -56,7 +56,7 @@ public sealed class TaskBatch(PlipModel model, Tensor images, Tensor identities,
     /// <summary>The four stage maps of the gray pictures.</summary>
     public Tensor[] GrayStages => _grayStages ??= InPhase("pictures", () => WantsBoth
         ? Array.ConvertAll(_stages ??= BothStages(), s => Ops.Slice(s, 0, s.Shape[0] / 2, s.Shape[0] / 2))
-        : Model.Visual.Stages(Gray(), VisualPass.Gray));
+        : Model.Visual.Stages(Gray(), VisualPass.Gray, Dropout));
 
     /// <summary>T_global (N, D) of the full captions.</summary>
     public Tensor CaptionEmbedding => _captionEmbedding ??= InPhase("captions", () => Model.Textual.Pool(Model.Textual.Forward(Captions, Dropout), Captions));
@@ -70,7 +70,7 @@ public sealed class TaskBatch(PlipModel model, Tensor images, Tensor identities,
         var gray = Gray();
         var both = Ops.Concat([Images, gray], 0);
         gray.Release();
-        return Model.Visual.Stages(both, VisualPass.Both);
+        return Model.Visual.Stages(both, VisualPass.Both, Dropout);
     }
 
     private T InPhase<T>(string name, Func<T> work)

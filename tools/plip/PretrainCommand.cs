@@ -22,12 +22,14 @@ internal static class PretrainCommand
         var steps = new Option<long?>("--steps") { Description = "Optimiser steps, in place of the configuration's." };
         var batch = new Option<int?>("--batch-size") { Description = "Pairs in a batch, in place of the configuration's." };
         var seed = new Option<ulong?>("--seed") { Description = "Seed, in place of the configuration's." };
-        var precision = new Option<Precision?>("--precision") { Description = "F32, or BF16 for activations and matrices (sums, master weights and losses stay F32), in place of the configuration's." };
+        var precision = new Option<Precision?>("--precision") { Description = "F32, or BF16 or F16 for activations and matrices (sums, master weights and losses stay F32; F16 scales the loss), in place of the configuration's." };
         var resume = new Option<bool>("--resume") { Description = "Go on from checkpoints/last in --out: the same bits as never having stopped." };
+        var start = new StartOptions();
         var noCheck = new Option<bool>("--no-check") { Description = "Start at once: no look at data, memory and disk, and no estimate of the time." };
         var dryRun = new Option<bool>("--dry-run") { Description = "Look at data, memory and disk, estimate the time, and stop there." };
         var json = new Option<string?>("--json") { Description = "Write what was found before the first step to this file as well." };
         var command = new Command("pretrain", "Train a model with the three pretext tasks.") { config, data, splitFile, output, vocabulary, size, steps, batch, seed, precision, resume, noCheck, dryRun, json, device, threads };
+        start.AddTo(command);
         command.SetAction(p =>
         {
             if (p.GetValue(noCheck) && (p.GetValue(dryRun) || p.GetValue(json) != null)) throw new UsageException("--no-check leaves nothing for --dry-run or --json to tell");
@@ -72,6 +74,7 @@ internal static class PretrainCommand
                 Resume = p.GetValue(resume),
                 Progress = bar.Show,
                 Warning = Console.Error.WriteLine,
+                Start = start.Action(p, p.GetValue(output)!),
             });
             var done = trainer.Run(cancellation: stop.Token);
             bar.End();

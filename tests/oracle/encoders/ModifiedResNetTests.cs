@@ -11,6 +11,7 @@ public class ModifiedResNetTests
 {
     [Theory]
     [InlineData(ResNetHead.MaxLinear, true)]
+    [InlineData(ResNetHead.MeanLinear, true)]
     [InlineData(ResNetHead.AttentionPool, true)]
     [InlineData(ResNetHead.MaxLinear, false)]
     public void Encodes_and_learns_as_in_LibTorch(ResNetHead head, bool training)

@@ -42,9 +42,12 @@ internal sealed class TorchResNet(TorchState state, string prefix = "", bool tra
     }
 
     /// <summary>The global embedding from F4.</summary>
-    public Tensor Embed(Tensor last, ModifiedResNetConfig config) => config.Head == ResNetHead.MaxLinear
-        ? state.Linear(last.amax([2, 3]), prefix + "head")
-        : AttentionPool(last, config.Heads);
+    public Tensor Embed(Tensor last, ModifiedResNetConfig config) => config.Head switch
+    {
+        ResNetHead.MaxLinear => state.Linear(last.amax([2, 3]), prefix + "head"),
+        ResNetHead.MeanLinear => state.Linear(last.mean([2, 3]), prefix + "head"),
+        _ => AttentionPool(last, config.Heads),
+    };
 
     private Tensor AttentionPool(Tensor x, int heads)
     {

@@ -53,6 +53,20 @@ internal static class Torch
         (theirs * Of(weights, ours.Shape.ToArray())).sum().backward();
     }
 
+    /// <summary>Walks both tapes back from the same random combination of several outputs.</summary>
+    public static void Backward(IEnumerable<(Tensor Ours, torch.Tensor Theirs)> outputs)
+    {
+        var (terms, sum, seed) = (new List<(Tensor, float)>(), torch.zeros(1, torch.float64), 77u);
+        foreach (var (ours, theirs) in outputs)
+        {
+            var weights = Normal((int)ours.Count, seed++);
+            terms.Add((Ops.Sum(Ops.Multiply(ours, Tensor.From(ours.Device, weights, ours.Shape))), 1f));
+            sum = sum + (theirs * Of(weights, ours.Shape.ToArray())).sum();
+        }
+        Ops.WeightedSum(terms).Backward();
+        sum.backward();
+    }
+
     /// <summary>Every element within tolerance times the largest magnitude of what LibTorch has.</summary>
     /// <param name="floor">Takes the place of a smaller magnitude: for gradients that are zero but for rounding.</param>
     public static void Close(torch.Tensor expected, Tensor actual, double tolerance, string what, double floor = 1e-12)
@@ -64,6 +78,25 @@ internal static class Torch
         for (var i = 0; i < e.Length; i++)
             if (!(Math.Abs(e[i] - a[i]) <= within))
                 Assert.Fail($"{what}: element {i} is {a[i]:R}, LibTorch has {e[i]:R} (tolerance {within:g3}, off by {Math.Abs(e[i] - a[i]):g3})");
+    }
+
+    /// <summary>A tensor as a whole: ‖actual − expected‖ within tolerance·‖expected‖.</summary>
+    public static void Near(torch.Tensor expected, Tensor actual, double tolerance, string what)
+    {
+        var off = Off(expected, actual, 1e-12);
+        Assert.True(off <= tolerance, $"{what}: off by {off:g3} of its norm, {tolerance:g3} allowed");
+        TestContext.Current.TestOutputHelper?.WriteLine($"{what}: off by {off:g3} of its norm");
+    }
+
+    /// <summary>‖actual − expected‖ / ‖expected‖; <paramref name="floor"/> is the least that an element's root mean square is taken for.</summary>
+    public static double Off(torch.Tensor expected, Tensor actual, double floor)
+    {
+        using var scope = torch.NewDisposeScope();
+        var e = expected.detach();
+        Assert.Equal(e.numel(), actual.Count);
+        var a = torch.tensor(actual.ToArray(), e.shape).to(torch.float64);
+        var norm = Math.Max(e.norm().item<double>(), floor * Math.Sqrt(actual.Count));
+        return (a - e).norm().item<double>() / norm;
     }
 
     /// <summary>The elements in logical order.</summary>

@@ -67,6 +67,56 @@ internal sealed class TorchState
         }
     }
 
+    /// <summary>
+    /// Adds noise to every vector, and leaves matrices as they start: in a model of full width noise on all of them would drown what it computes.
+    /// </summary>
+    public static void ShakeVectors(ParameterStore store, float scale)
+    {
+        var random = new Philox(99, 2);
+        var at = 0ul;
+        foreach (var (_, parameter) in store.Parameters.Where(p => p.Parameter.Shape.Rank == 1))
+        {
+            var values = parameter.Value.ToArray();
+            for (var i = 0; i < values.Length; i++) values[i] += scale * random.Normal(at++);
+            parameter.Value.CopyFrom<float>(values);
+        }
+    }
+
+    /// <summary>Every parameter's gradient as a whole: ‖ours − LibTorch's‖ within tolerance·‖LibTorch's‖.</summary>
+    /// <remarks>
+    /// The least to be relative to is the norm of a gradient whose elements are a thousandth of the largest tensor's (by their root mean square). Some gradients are zero by
+    /// construction: that of an attention key's bias, or of a shift that a batch norm takes off again. F64 shows them (below 1e-10 of the largest), and ours must be
+    /// below 1e-5 of it, which is what F32 leaves of sums over ten thousand places that cancel.
+    /// </remarks>
+    public void GradientsAreNear(double tolerance)
+    {
+        static double Rms(torch.Tensor g) => Math.Sqrt(g.square().mean().item<double>());
+        var trained = _store.Parameters.Where(p => !p.Parameter.Frozen).ToList();
+        var largest = trained.Where(p => _tensors[p.Name].grad is not null).Max(p => Rms(_tensors[p.Name].grad!));
+        Assert.True(largest > 0, "LibTorch's gradients are all zero");
+        var (worst, where) = (0.0, "");
+        foreach (var (name, parameter) in trained)
+        {
+            using var scope = torch.NewDisposeScope();
+            if (_tensors[name].grad is not { } theirs)
+            {
+                Assert.All(parameter.Grad.ToArray(), g => Assert.Equal(0f, g));
+                continue;
+            }
+            var g = parameter.Layout == ParameterLayout.Conv ? theirs.permute(2, 3, 1, 0) : theirs; // ours lies (R, S, C, K)
+            if (Rms(theirs) < 1e-10 * largest)
+            {
+                var left = Torch.Off(g, parameter.Grad, largest);
+                Assert.True(left <= 1e-5, $"gradient of {name}: zero by construction, ours is {left:g3} of the largest");
+                continue;
+            }
+            var off = Torch.Off(g, parameter.Grad, 1e-3 * largest);
+            if (!(off <= worst)) (worst, where) = (off, name); // NaN counts as worst
+        }
+        Assert.True(worst <= tolerance, $"gradient of {where}: off by {worst:g3} of its norm, {tolerance:g3} allowed");
+        TestContext.Current.TestOutputHelper?.WriteLine($"gradients: worst {worst:g3} of the norm, of {where}");
+    }
+
     /// <summary>Running statistics after a training pass, which LibTorch's batch norm has updated in place here.</summary>
     public void SameStatistics(double tolerance)
     {

@@ -49,7 +49,7 @@ public sealed class ConfigFileTests
     [InlineData("training", "\"optimizer\": \"Adam\"", "training.optimizer is \"Adam\"", "Adan, AdamW, Sgd")]
     [InlineData("training", "\"optimizer\": 1", "training.optimizer is 1", "Adan, AdamW, Sgd")]
     [InlineData("tasks.ivlc", "\"loss\": \"Clip\"", "tasks.ivlc.loss is \"Clip\"", "Cmpm, Sdm, Alignment, InfoNce")]
-    [InlineData("visual", "\"head\": \"Mean\"", "visual.head is \"Mean\"", "MaxLinear, AttentionPool")]
+    [InlineData("visual", "\"head\": \"Mean\"", "visual.head is \"Mean\"", "MaxLinear, MeanLinear, AttentionPool")]
     public void A_wrong_choice_lists_the_right_ones(string section, string entry, string what, string choices)
     {
         var message = Error(With(section, entry));
@@ -105,12 +105,55 @@ public sealed class ConfigFileTests
 
     [Theory]
     [InlineData("\"type\": \"modified-resnet\", ", "visual.type is missing")]
-    [InlineData("\"type\": \"modified-resnet\"", "visual.type is \"vit\"")]
+    [InlineData("\"type\": \"modified-resnet\"", "visual.type is \"vgg\"")]
     public void A_visual_encoder_is_chosen_by_its_declared_type(string declared, string what)
     {
-        var message = Error(Small.Replace(declared, what.Contains("vit") ? "\"type\": \"vit\"" : ""));
+        var message = Error(Small.Replace(declared, what.Contains("vgg") ? "\"type\": \"vgg\"" : ""));
         Assert.Contains(what, message);
-        Assert.Contains("expected one of modified-resnet", message);
+        Assert.Contains("expected one of modified-resnet, swin, vit", message);
+    }
+
+    [Theory]
+    [InlineData("\"type\": \"swin\", \"depths\": [1, 1, 1]", "visual.depths is 1, 1, 1", "four")]
+    [InlineData("\"type\": \"swin\", \"heads\": [3, 8, 16, 32]", "visual.heads is 3, 8, 16, 32", "128, 256, 512, 1024")]
+    [InlineData("\"type\": \"swin\", \"window\": 1", "visual.window is 1", "2 to 10")]
+    [InlineData("\"type\": \"swin\", \"stochasticDepth\": 1", "visual.stochasticDepth is 1", "below 1")]
+    [InlineData("\"type\": \"swin\", \"layers\": [1]", "visual.layers", "did you mean")]
+    [InlineData("\"type\": \"vit\", \"patch\": 24", "visual.patch is 24", "64×32")]
+    [InlineData("\"type\": \"vit\", \"heads\": 5", "visual.heads is 5", "384")]
+    public void Swin_and_ViT_say_what_they_take(string visual, string what, string range)
+    {
+        var message = Error(Small.Replace("\"type\": \"modified-resnet\", \"layers\": [1, 1, 1, 1], \"width\": 4", visual));
+        Assert.Contains(what, message);
+        Assert.Contains(range, message);
+    }
+
+    [Fact]
+    public void Colorization_without_stage_maps_is_one_clear_error()
+    {
+        var vit = Small.Replace("\"type\": \"modified-resnet\", \"layers\": [1, 1, 1, 1], \"width\": 4", "\"type\": \"vit\"");
+        var message = Error(vit);
+        Assert.Contains("tasks.tic.enabled is True; expected false", message);
+        Assert.Contains("\"modified-resnet\" and \"swin\"", message);
+        var config = ConfigFile.Parse(vit.Replace("\"name\": \"small\",", "\"name\": \"small\", \"tasks\": { \"tic\": { \"enabled\": false } },"), "my.json");
+        Assert.Equal(ConfigFile.ToJson(config), ConfigFile.ToJson(ConfigFile.Parse(ConfigFile.ToJson(config), "x")));
+    }
+
+    /// <summary>The paper's recipe with each of its encoders: 512 pairs a step, and nothing else than the encoder and how the 512 are cut differs.</summary>
+    [Theory]
+    [InlineData("plip-rn50")]
+    [InlineData("plip-rn101")]
+    [InlineData("plip-rn152")]
+    [InlineData("plip-swin-b")]
+    public void The_papers_recipe_is_built_in_for_each_encoder(string name)
+    {
+        Assert.Contains(name, ConfigFile.BuiltIn);
+        var config = ConfigFile.Load(name);
+        Assert.Equal(name, config.Name);
+        Assert.Equal(512, config.Training.BatchSize * config.Training.Accumulation);
+        string Rest(PlipConfig c) => ConfigFile.ToJson(c with { Name = "", Visual = new SwinConfig(), Training = c.Training with { BatchSize = 512, Accumulation = 1 } });
+        Assert.Equal(Rest(ConfigFile.Load("plip-rn50")), Rest(config));
+        Assert.Equal((70.0, OptimizerKind.Adan, 0.002f, 7), (config.Training.Epochs, config.Training.Optimizer, config.Training.LearningRate, config.Text.FrozenLayers));
     }
 
     [Theory]
@@ -148,7 +191,7 @@ public sealed class ConfigFileTests
     {
         var message = Assert.Throws<ConfigException>(() => ConfigFile.Load("plip-huge")).Message;
         Assert.Contains("plip-huge", message);
-        Assert.Contains("plip-rn50, plip-tiny", message);
+        Assert.Contains("plip-rn101, plip-rn152, plip-rn50, plip-swin-b, plip-tiny", message);
     }
 
     [Fact]

@@ -3,7 +3,7 @@ using Plip.Engine;
 
 namespace Plip.Tool;
 
-/// <summary>Attention over packed sequences: by tensor cores, by the plain units, and by the rungs below.</summary>
+/// <summary>Attention over packed sequences, by tensor cores, by the plain units, and by the rungs below; and within windows of maps.</summary>
 internal static class AttentionCases
 {
     public static IEnumerable<KernelCase> All =>
@@ -23,7 +23,19 @@ internal static class AttentionCases
         new("attention 66 and 0 queries of 5 and 40 keys 1x64",
             i => Ops.Attention(i.Data(66, 64), i.Data(45, 64), i.Data(45, 64), i.Offsets(66, 0), i.Offsets(5, 40), 1)),
         .. AttentionLadder.Rungs.SelectMany<Rung, KernelCase>(r => [Rung(r, 2, 64, 70, 0, 5, 1)]),
+        Windows(1, 16, 8, 2, 32, 7, 3),
+        Windows(3, 9, 14, 1, 32, 7, 0),
+        Windows(2, 15, 10, 2, 3, 4, 1),
     ];
+
+    /// <summary>Maps that windows do not fill, more windows than a block of the backward takes.</summary>
+    private static KernelCase Windows(int pictures, int height, int width, int heads, int depth, int window, int shift) => new(
+        string.Create(CultureInfo.InvariantCulture, $"window_attention {pictures}x{height}x{width} {heads}x{depth} windows of {window} shifted {shift}"),
+        i =>
+        {
+            var (qkv, padding, table) = (i.Data(pictures, height, width, 3 * heads * depth), i.Vector(3 * heads * depth), i.Wide((2 * window - 1) * (2 * window - 1), heads));
+            return Ops.WindowAttention(qkv, padding, table, heads, window, shift);
+        });
 
     private static KernelCase Attention(int heads, int width, params int[] lengths)
     {

@@ -22,6 +22,8 @@ internal static class ElementCases
         new("relu 5x64", i => Ops.Relu(i.Data(5, 64))),
         new("sigmoid 17x137", i => Ops.Sigmoid(i.Data(17, 137))),
         new("tanh 5x64", i => Ops.Tanh(i.Data(5, 64))),
+        new("stochastic_depth 7x40x16", i => Ops.AddStochasticDepth(i.Data(7, 40, 16), i.Data(7, 40, 16), 0.4f, new Philox(1, 2, 3))),
+        new("stochastic_depth 5x113", i => Ops.AddStochasticDepth(i.Data(5, 113), i.Data(5, 113), 0.4f, new Philox(1, 2, 3))),
         new("dropout 5x67", i => Ops.Dropout(i.Data(5, 67), 0.3f, new Philox(1, 2, 3))),
         new("dropout 5x67, step in memory", i => Ops.Dropout(i.Data(5, 67), 0.3f, new Philox(1, 2, 3), i.Integers(9))),
         new("dropout 4x64", i => Ops.Dropout(i.Data(4, 64), 0.3f, new Philox(1, 2, 3))),
