@@ -79,13 +79,12 @@ file readonly unsafe struct WindowAttentionForward(Tensor y, Tensor lse, WindowI
         T* py = y.At<T>(), px = x.Qkv.At<T>();
         var pl = lse.F32;
         var inputs = x;
-        using var biases = cpu.Scratch(WindowLoops.BiasFloats<V>(x));
-        var bias = biases.At;
-        WindowLoops.Biases<V>(cpu, bias, x);
+        using var shared = cpu.Scratch(WindowPlan.Floats<V>(x));
+        var plan = WindowPlan.Of<V>(cpu, shared.At, x);
         cpu.For(x.Map.Count * x.Heads, task =>
         {
             var (window, head) = Math.DivRem(task, inputs.Heads);
-            WindowLoops.Forward<V, T>(py, pl, px, bias, inputs, window, head);
+            WindowLoops.Forward<V, T>(py, pl, px, plan, inputs, window, head);
         });
     }
 }
@@ -109,15 +108,15 @@ file readonly unsafe struct WindowAttentionBackward(Tensor? dqkv, Tensor? dtable
         var ofTable = (long)x.Map.Distances * heads;
         var stride = ofTable + x.Qkv.Cols; // of a block: the table's gradient, then the padding's
         using var partial = cpu.Scratch(blocks * stride);
-        using var biases = cpu.Scratch(WindowLoops.BiasFloats<V>(x));
-        float* sums = partial.At, bias = biases.At;
-        WindowLoops.Biases<V>(cpu, bias, x);
+        using var shared = cpu.Scratch(WindowPlan.Floats<V>(x));
+        var sums = partial.At;
+        var plan = WindowPlan.Of<V>(cpu, shared.At, x);
         cpu.For(blocks * heads, task =>
         {
             var (block, head) = Math.DivRem(task, heads);
             var mine = sums + block * stride;
             WindowLoops.Backward<V, T>(
-                to, mine, mine + ofTable, pdy, pl, px, bias, inputs, block * PerTask, Math.Min(inputs.Map.Count, (block + 1) * PerTask), head);
+                to, mine, mine + ofTable, pdy, pl, px, plan, inputs, block * PerTask, Math.Min(inputs.Map.Count, (block + 1) * PerTask), head);
         });
         if (dtable != null) cpu.AddRows<V>(dtable.F32, sums, stride, blocks, (int)ofTable);
         if (dpadding != null) cpu.AddRows<V>(dpadding.F32, sums + ofTable, stride, blocks, x.Qkv.Cols);
