@@ -70,6 +70,9 @@ public sealed partial class Checkpoint : IDisposable
             : new FileNotFoundException($"{path}: holds no checkpoint (files named {FilePrefix}<number>{FileSuffix}); name another directory, or start without resuming", path);
     }
 
+    /// <summary>Whether a safetensors file says that it is a checkpoint of this program, of whatever version.</summary>
+    internal static bool IsOne(SafeTensors file) => file.Metadata.ContainsKey(VersionKey);
+
     /// <summary>Closes the file.</summary>
     public void Dispose() => _file.Dispose();
 

@@ -28,6 +28,13 @@ internal sealed record SafeTensorType(string Name, int Size, DType ReadAs)
     public static SafeTensorType Of(DType type) => Array.Find(s_all, t => t.ReadAs == type && t.IsPlain)
         ?? throw new ArgumentOutOfRangeException(nameof(type), type, "safetensors has no such element type");
 
+    /// <summary>Elements of the file to elements of <see cref="ReadAs"/>, whether they differ or not.</summary>
+    public void ConvertOrCopy(ReadOnlySpan<byte> from, Span<byte> to)
+    {
+        if (IsPlain) from.CopyTo(to);
+        else Convert(from, to[..(from.Length / Size * ReadAs.Size())]);
+    }
+
     /// <summary>Elements of the file to elements of <see cref="ReadAs"/>, where they differ.</summary>
     public void Convert(ReadOnlySpan<byte> from, Span<byte> to)
     {

@@ -66,25 +66,32 @@ public sealed class SafeTensors : IDisposable
         }
     }
 
+    /// <summary>Reads elements of the file's type from a byte on and turns them into the engine's, as many as <paramref name="to"/> holds.</summary>
+    internal static void ReadElements(string path, SafeFileHandle file, SafeTensorType type, long at, Span<byte> to)
+    {
+        if (type.IsPlain)
+        {
+            Fill(path, file, at, to);
+            return;
+        }
+        const int Chunk = 1 << 16; // elements
+        var (size, width) = (type.Size, type.ReadAs.Size());
+        var raw = new byte[Math.Min(Chunk, to.Length / width) * size];
+        for (var done = 0; done < to.Length / width; done += Chunk)
+        {
+            var piece = raw.AsSpan(0, Math.Min(Chunk, to.Length / width - done) * size);
+            Fill(path, file, at + (long)done * size, piece);
+            type.Convert(piece, to.Slice(done * width, piece.Length / size * width));
+        }
+    }
+
     private sealed class FileTensor(SafeTensors owner, SafeTensorsHeader.Entry entry) : StateTensor(entry.Type.ReadAs, entry.Shape)
     {
-        public override void Read(long first, Span<byte> to)
-        {
-            var at = owner._header.DataStart + entry.Begin + first * entry.Type.Size;
-            if (entry.Type.IsPlain)
-            {
-                Fill(owner.Path, owner._file, at, to);
-                return;
-            }
-            const int Chunk = 1 << 16; // elements
-            var (size, width) = (entry.Type.Size, entry.Type.ReadAs.Size());
-            var raw = new byte[Math.Min(Chunk, to.Length / width) * size];
-            for (var done = 0; done < to.Length / width; done += Chunk)
-            {
-                var piece = raw.AsSpan(0, Math.Min(Chunk, to.Length / width - done) * size);
-                Fill(owner.Path, owner._file, at + (long)done * size, piece);
-                entry.Type.Convert(piece, to.Slice(done * width, piece.Length / size * width));
-            }
-        }
+        public override string StoredType => entry.Type.Name;
+
+        public override long StoredBytes => entry.End - entry.Begin;
+
+        public override void Read(long first, Span<byte> to) =>
+            ReadElements(owner.Path, owner._file, entry.Type, owner._header.DataStart + entry.Begin + first * entry.Type.Size, to);
     }
 }

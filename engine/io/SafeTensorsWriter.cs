@@ -20,6 +20,11 @@ public static class SafeTensorsWriter
         Write(stream, tensors, metadata);
     }
 
+    /// <summary>Writes a file beside its place and renames it there when it is on the disk: a failure leaves what stood there.</summary>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    public static void Replace(string path, StateDict tensors, IReadOnlyDictionary<string, string>? metadata = null) =>
+        DurableFile.Replace(path, stream => Write(stream, tensors, metadata));
+
     /// <summary>Writes to a stream, a piece of a tensor at a time.</summary>
     /// <param name="metadata">Free strings, written in the order of their keys.</param>
     /// <exception cref="ArgumentException">A tensor is named "__metadata__", or the header would exceed the format's 100 MB.</exception>

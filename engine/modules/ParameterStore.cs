@@ -95,18 +95,16 @@ public sealed partial class ParameterStore : IDisposable
     /// <param name="groups">First match wins; null is one group of everything.</param>
     /// <param name="training">False for inference: no gradients, every parameter frozen.</param>
     /// <param name="computeType">
-    /// BF16, or F16 on a GPU, keeps a copy of the parameters in it, which layers use for matrices (<see cref="Parameter.Compute"/>);
+    /// BF16 or F16 keeps a copy of the parameters in it, which layers use for matrices (<see cref="Parameter.Compute"/>);
     /// values and gradients are F32 all the same. F32, the default, keeps none. F16 wants a <see cref="LossScaler"/>.
     /// </param>
-    /// <exception cref="ArgumentException">A parameter that no group takes, two of one name, or a compute type the device has not.</exception>
+    /// <exception cref="ArgumentException">A parameter that no group takes, two of one name, or a compute type that is none.</exception>
     /// <exception cref="InvalidOperationException">The model is part of another, or has a store already.</exception>
     public static ParameterStore Materialize(
         Device device, Module root, ulong? seed, IReadOnlyList<ParameterGroup>? groups = null, bool training = true, DType computeType = DType.F32)
     {
         if (computeType is not (DType.F32 or DType.BF16 or DType.F16))
             throw new ArgumentException($"Materialize: parameters are computed with as F32, BF16 or F16, not {computeType}");
-        if (computeType == DType.F16 && device is CpuDevice or PlanDevice { ForGpu: false })
-            throw new ArgumentException("Materialize: the CPU device computes in F32 or BF16, and F16 needs a GPU; choose BF16 here");
         groups ??= [ParameterGroup.All];
         if (root.Path.Length > 0)
             throw new InvalidOperationException($"Materialize: the module is {root.Path} of a larger model; materialise the root");

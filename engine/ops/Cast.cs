@@ -6,8 +6,8 @@ namespace Plip.Engine;
 //   forward   y = x as the other type; to BF16 and F16 by rounding to nearest, ties to even; a NaN stays one
 //   backward  dx = dy as x's type, where both are float
 //   saved     nothing
-// Cost: one pass. BF16 is the upper half of an F32: rounding is an addition of 7FFF plus the last bit that stays. F16 is for
-// files alone and goes element by element.
+// Cost: one pass. BF16 is the upper half of an F32: rounding is an addition of 7FFF plus the last bit that stays. F16 takes about ten
+// operations (Halves), which a pass over memory hides.
 public static partial class Ops
 {
     /// <summary>
@@ -23,10 +23,8 @@ public static partial class Ops
         var y = Tensor.Empty(x.Device, x.Shape, type);
         switch (x.DType, type)
         {
-            case (DType.F32, DType.BF16) or (DType.BF16, DType.F32): CastInto(y, x); break;
+            case (DType.F32, DType.BF16 or DType.F16) or (DType.BF16 or DType.F16, DType.F32): CastInto(y, x); break;
             case (DType.U8, DType.F32): y.Device.Run(DType.F32, new BytesKernel(y, x)); break;
-            case (DType.F32, DType.F16): y.Device.Run(DType.F32, new HalfKernel<ToHalf>(y, x)); break;
-            case (DType.F16, DType.F32): y.Device.Run(DType.F32, new HalfKernel<FromHalf>(y, x)); break;
             case (DType.I32, DType.I64): y.Device.Run(DType.F32, new OneByOneKernel<Widen>(y, x)); break;
             case (DType.I64, DType.I32): y.Device.Run(DType.F32, new OneByOneKernel<Narrow>(y, x)); break;
             default:
@@ -38,11 +36,12 @@ public static partial class Ops
             : Tape.RecordWithoutGradient(y, [x]);
     }
 
-    /// <summary>y = x as y's type, outside the tape; one of them is F32 and the other BF16.</summary>
+    /// <summary>y = x as y's type, outside the tape; one of them is F32 and the other BF16 or F16.</summary>
     internal static void CastInto(Tensor y, Tensor x)
     {
         Require.SameShape(y, x);
         if (x.DType == DType.F32) y.Device.Run(y.DType, new CastKernel<F32>(y, x));
+        else if (x.DType == DType.F16) y.Device.Run(y.DType, new CastKernel<F16>(y, x));
         else y.Device.Run(y.DType, new CastKernel<BF16>(y, x));
     }
 }
@@ -93,20 +92,10 @@ file readonly unsafe struct BytesKernel(Tensor y, Tensor x) : IKernel
     }
 }
 
-/// <summary>A conversion for which no vectors are made: ids, offsets and halves are few.</summary>
+/// <summary>A conversion for which no vectors are made: ids and offsets are few.</summary>
 file unsafe interface IConversion
 {
     static abstract void At(void* y, void* x, long i);
-}
-
-file readonly unsafe struct ToHalf : IConversion
-{
-    public static void At(void* y, void* x, long i) => ((Half*)y)[i] = (Half)((float*)x)[i];
-}
-
-file readonly unsafe struct FromHalf : IConversion
-{
-    public static void At(void* y, void* x, long i) => ((float*)y)[i] = (float)((Half*)x)[i];
 }
 
 file readonly unsafe struct Widen : IConversion
@@ -122,18 +111,6 @@ file readonly unsafe struct Narrow : IConversion
         if (v != (int)v) throw new OverflowException($"Cast: element {i} is {v}, which does not fit in an I32");
         ((int*)y)[i] = (int)v;
     }
-}
-
-/// <summary>Between F32 and F16.</summary>
-file readonly struct HalfKernel<TConversion>(Tensor y, Tensor x) : IKernel where TConversion : struct, IConversion
-{
-    public Work Work => Work.On("cast", 0, y, x);
-
-    public void Run(CudaDevice gpu, DType type) => FloatCast.Launch(gpu, y, x);
-
-    public void Run<V, T>(CpuDevice cpu)
-        where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => new OneByOneKernel<TConversion>(y, x).Run<V, T>(cpu);
 }
 
 file readonly unsafe struct OneByOneKernel<TConversion>(Tensor y, Tensor x) : IKernel where TConversion : struct, IConversion

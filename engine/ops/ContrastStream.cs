@@ -11,7 +11,7 @@ namespace Plip.Engine;
 ///             g = H·t for these rows, and Hᵀ·v added to the columns' sum; then dv = g − v(v·g)/|v|² + d|v|·v/|v|, and so dt
 ///   saved     lengths, and four numbers for each row and column; the embeddings are inputs
 ///   care      products of the embeddings as they are, F32 sums: nothing is rounded but what is stored in 16 bits. H has the size of dC/(|v||t|),
-///             which F16 may not hold: F16 embeddings are first copied to lengths of 1 to 2, by powers of two, which is exact
+///             which F16 may not hold: on a GPU F16 embeddings are first copied to lengths of 1 to 2, by powers of two, which is exact
 /// Cost: 2N²D·(1 + 3) operations, the least when C is not kept, and 2N² exps each way, each once more. Memory, with e bytes an element: the panel of B rows, B ≤ max(D, 128)
 /// and ≤ 512 (CPU: F32), so e·N·D; for 16-bit embeddings the columns' sum in F32, 4·N·D, up to <see cref="Contrast.MostSum"/>, and beyond a fifth product in its place; on a
 /// GPU in the forward 1.3 KB for each pair. N = 262,144 in BF16: × 512 0.54 GB of inputs, as much of gradients, 0.80 GB beside them; × 768 0.81, as much, and 0.27: 1.9 GB each.
@@ -22,7 +22,8 @@ internal static class ContrastStream
         where TRow : struct, IContrastRow
     {
         var (y, n, device) = (Tensor.Empty(images.Device, new Shape(), madeBy: op), images.Shape[0], images.Device);
-        var copied = images.DType == DType.F16;
+        // On the CPU the gradient's matrix is F32 whatever the embeddings are, and nothing is copied.
+        var copied = images.DType == DType.F16 && device is CudaDevice or PlanDevice { ForGpu: true };
         var (u, w) = copied ? (Tensor.Like(images, op), Tensor.Like(texts, op)) : (images.View(images.Shape), texts.View(texts.Shape));
         var ids = identities?.View(identities.Shape);
         var state = new ContrastState(

@@ -13,7 +13,7 @@ namespace Plip.Engine;
 public static partial class Ops
 {
     /// <summary>
-    /// Self-attention within windows: qkv (N, H, W, 3C), of each token its query, key and value → (N, H, W, C). F32 or BF16, and F16 on a GPU.
+    /// Self-attention within windows: qkv (N, H, W, 3C), of each token its query, key and value → (N, H, W, C). F32, BF16 or F16.
     /// </summary>
     /// <param name="qkv">What one linear layer makes of the tokens; head h is columns h·C/heads and on of each third.</param>
     /// <param name="padding">F32 (3C): that layer's bias, which is what it would make of the zeros that fill windows at the border; null for none.</param>

@@ -145,7 +145,9 @@ internal static unsafe class WindowLoops
             where T : unmanaged, IElement<T>
         {
             int c = x.Channels, column = head * d;
-            (Rows, _regions, Queries) = (plan.Rows(window), plan.Regions(window), 0);
+            Rows = plan.Rows(window);
+            _regions = plan.Regions(window);
+            Queries = 0;
             var padding = x.Padding == null ? null : x.Padding.F32 + column;
             for (var t = 0; t < tokens; t++)
             {
@@ -244,7 +246,8 @@ internal readonly unsafe struct WindowPlan
 
     private WindowPlan(float* memory, in WindowInputs x, int stride)
     {
-        (_tokens, _stride, _biases) = (x.Map.Tokens, stride, memory);
+        (_tokens, _stride) = (x.Map.Tokens, stride);
+        _biases = memory;
         Distances = (int*)(memory + (long)x.Heads * _tokens * stride);
         _places = Distances + _tokens * _tokens;
     }
@@ -259,7 +262,9 @@ internal readonly unsafe struct WindowPlan
     /// <summary>Makes it in so much memory.</summary>
     public static WindowPlan Of<V>(CpuDevice cpu, float* memory, WindowInputs x) where V : struct, IVector<V>
     {
-        var (plan, table, map, heads, tokens) = (new WindowPlan(memory, x, AttentionLoops.Pad<V>(x.Map.Tokens)), x.Table.F32, x.Map, x.Heads, x.Map.Tokens);
+        var (map, heads, tokens) = (x.Map, x.Heads, x.Map.Tokens);
+        var plan = new WindowPlan(memory, x, AttentionLoops.Pad<V>(tokens));
+        var table = x.Table.F32;
         for (var key = 0; key < tokens; key++)
             for (var query = 0; query < tokens; query++) plan.Distances[key * tokens + query] = map.Distance(query, key);
         cpu.For(heads, head =>

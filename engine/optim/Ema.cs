@@ -4,7 +4,7 @@ namespace Plip.Engine;
 
 // Exponential moving average of the parameters.
 //   a = a + (1−δ)(p − a),  δ = min(decay, (1+t)/(10+t)): the first average is not the random start
-// Cost: one pass, 12 bytes an element; a swap is one pass of 16, and one of 6 where there is a BF16 copy to be made anew.
+// Cost: one pass, 12 bytes an element; a swap is one pass of 16, and one of 6 where there is a BF16 or F16 copy to be made anew.
 /// <summary>
 /// An average of a store's trainable parameters, to evaluate with and to save. Buffers (batch-norm statistics) are
 /// averages already and are not averaged again.
@@ -12,9 +12,10 @@ namespace Plip.Engine;
 public sealed class Ema : IDisposable
 {
     private readonly ParameterStore _store;
-    private readonly Tensor _average, _weight;
+    private readonly Tensor _average, _weight, _refused;
     private readonly float _decay;
-    private bool _swapped;
+    private long _prepared;
+    private bool _swapped, _mayRefuse;
 
     /// <summary>An average that starts from the parameters as they are now.</summary>
     /// <exception cref="ArgumentException">The decay lies outside [0, 1).</exception>
@@ -24,11 +25,15 @@ public sealed class Ema : IDisposable
         (_store, _decay) = (store, decay);
         _average = FlatState.Zeros(store);
         _weight = FlatState.Zeros(store, new Shape(1));
+        _refused = FlatState.Zeros(store, new Shape(1), DType.I32);
         store.Device.Copy(store.Values.Address, _average.Address, _average.Bytes);
     }
 
-    /// <summary>Updates so far.</summary>
-    public long StepCount { get; private set; }
+    /// <summary>
+    /// Updates so far. One that was refused, for the gradient was not finite, is none: the device counts those where it refuses, and reading
+    /// this waits for it.
+    /// </summary>
+    public long StepCount => _prepared - (_mayRefuse ? _refused.ToArray<int>()[0] : 0);
 
     /// <summary>Takes the parameters into the average; call it after each update.</summary>
     /// <exception cref="InvalidOperationException">The average is swapped in.</exception>
@@ -47,16 +52,20 @@ public sealed class Ema : IDisposable
     {
         RequireOwn(nameof(Prepare));
         var weight = 1 - Math.Min(_decay, (1.0 + StepCount) / (10.0 + StepCount));
-        StepCount++;
+        _prepared++;
         _weight.CopyFrom<float>([(float)weight]);
     }
 
     /// <summary>The second half: the pass over the average.</summary>
+    /// <param name="norm">
+    /// What the optimiser was given (<see cref="Optimizer.Apply"/>): where it refused the update, the average is left alone too. Null for none.
+    /// </param>
     /// <exception cref="InvalidOperationException">The average is swapped in.</exception>
-    public void Apply()
+    public void Apply(GradientNorm? norm = null)
     {
         RequireOwn(nameof(Apply));
-        _store.Device.Run(DType.F32, new EmaKernel(_average, _store.Values, _weight));
+        _mayRefuse |= norm != null;
+        _store.Device.Run(DType.F32, new EmaKernel(_average, _refused, _store.Values, _weight, norm?.Result));
     }
 
     /// <summary>Puts the average in the parameters' place until the returned scope is disposed: <c>using (ema.Swap()) Evaluate();</c></summary>
@@ -85,7 +94,8 @@ public sealed class Ema : IDisposable
     {
         FlatState.Compare(state, _store, "");
         FlatState.Load(state, _store, _average);
-        StepCount = state["step"].ToI64()[0];
+        _prepared = state["step"].ToI64()[0];
+        _refused.CopyFrom<int>([0]);
     }
 
     /// <summary>Returns the memory, after swapping back if need be.</summary>
@@ -94,6 +104,7 @@ public sealed class Ema : IDisposable
         if (_swapped) Exchange();
         _average.Release();
         _weight.Release();
+        _refused.Release();
     }
 
     private void RequireOwn(string method)
@@ -123,16 +134,20 @@ public sealed class Ema : IDisposable
     }
 }
 
-file readonly unsafe struct EmaKernel(Tensor average, Tensor values, Tensor weight) : IKernel
+file readonly unsafe struct EmaKernel(Tensor average, Tensor refused, Tensor values, Tensor weight, Tensor? norm) : IKernel
 {
     public Work Work => Work.On("ema", 3, average, average, values);
 
     public void Run(CudaDevice gpu, DType type) =>
-        gpu.Launch("ema", "ema", [], Launch.PerElement(average.Count, 4), average, values, weight, average.Count);
+        gpu.Launch("ema", "ema", [], Launch.PerElement(average.Count, 4), average, refused, values, weight, norm, average.Count);
 
     public void Run<V, T>(CpuDevice cpu)
         where V : struct, IVector<V>
-        where T : unmanaged, IElement<T> => cpu.Loop<V, Body>(average.Count, new(average.F32, values.F32, *weight.F32));
+        where T : unmanaged, IElement<T>
+    {
+        if (norm == null || norm.F32[3] != 0) cpu.Loop<V, Body>(average.Count, new(average.F32, values.F32, *weight.F32));
+        else ++*refused.I32;
+    }
 
     private readonly struct Body(float* a, float* p, float weight) : ILoop
     {

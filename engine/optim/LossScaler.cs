@@ -35,6 +35,9 @@ public sealed class LossScaler : IDisposable
     /// <summary>The factor.</summary>
     public float Scale { get; private set; }
 
+    /// <summary>Whether it can be lowered: what overflows at 1 is not the scale's doing.</summary>
+    public bool CanShrink => Scale > Least;
+
     /// <summary>Good updates since it last changed.</summary>
     public int GoodUpdates { get; private set; }
 

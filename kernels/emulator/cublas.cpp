@@ -81,6 +81,7 @@ static cublasStatus plan(const MatmulDesc* desc, const MatrixLayout* a, const Ma
     if (tb) std::swap(p.b.row, p.b.column);
     p.relu = relu;
     p.gelu = gelu;
+    p.tf32 = desc->compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a->type == CUDA_R_32F;
     if (desc->epilogue & EPILOGUE_BIAS) {
         if (!desc->bias) return CUBLAS_STATUS_INVALID_VALUE;
         p.bias = {desc->bias, desc->bias_type < 0 ? d->type : desc->bias_type, 1, 0, desc->bias_stride};

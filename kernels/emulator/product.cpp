@@ -69,12 +69,25 @@ MICRO(micro_avx2, __attribute__((target("avx2,fma"))))
 static void (*const micro)(const float*, const float*, size_t, float*) =
     __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? micro_avx2 : micro_plain;
 
+/// Rounds to ten bits of fraction, to nearest, ties away from zero, as a GPU's conversion does.
+static float to_tf32(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    if ((bits & 0x7f800000u) == 0x7f800000u) return x;
+    bits = (bits + 0x1000u) & ~0x1fffu;
+    memcpy(&x, &bits, 4);
+    return x;
+}
+
 /// Panels of `width` along one side by k, zero beyond the edge. `side` and `deep` are strides in elements.
-static void pack(float* to, const View& v, int64_t start, size_t count, size_t width, int64_t side, size_t depth, int64_t deep) {
+static void pack(float* to, const View& v, int64_t start, size_t count, size_t width, int64_t side, size_t depth, int64_t deep, bool tf32) {
+    float* first_written = to;
     for (size_t first = 0; first < count; first += width)
         for (size_t x = 0; x < depth; x++)
             for (size_t i = 0; i < width; i++)
                 *to++ = first + i < count ? load_element(v.data, start + (int64_t)(first + i) * side + (int64_t)x * deep, v.type) : 0.f;
+    if (tf32)
+        for (float* x = first_written; x < to; x++) *x = to_tf32(*x);
 }
 
 static float gelu(float x) { return 0.5f * x * (1.f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x))); }   // as cuBLASLt: by tanh
@@ -97,8 +110,8 @@ static void tile(const Product& p, int64_t batch, size_t r0, size_t c0) {
     memset(sums, 0, tile_m * tile_n * sizeof(float));
     for (size_t k0 = 0; k0 < p.k; k0 += tile_k) {
         size_t depth = std::min(tile_k, p.k - k0);
-        pack(a, p.a, batch * p.a.batch + (int64_t)r0 * p.a.row + (int64_t)k0 * p.a.column, rows, micro_m, p.a.row, depth, p.a.column);
-        pack(b, p.b, batch * p.b.batch + (int64_t)c0 * p.b.column + (int64_t)k0 * p.b.row, columns, micro_n, p.b.column, depth, p.b.row);
+        pack(a, p.a, batch * p.a.batch + (int64_t)r0 * p.a.row + (int64_t)k0 * p.a.column, rows, micro_m, p.a.row, depth, p.a.column, p.tf32);
+        pack(b, p.b, batch * p.b.batch + (int64_t)c0 * p.b.column + (int64_t)k0 * p.b.row, columns, micro_n, p.b.column, depth, p.b.row, p.tf32);
         for (size_t j = 0; j < columns; j += micro_n)
             for (size_t i = 0; i < rows; i += micro_m) micro(a + i * depth, b + j * depth, depth, sums + i * tile_n + j);
     }

@@ -18,6 +18,7 @@ struct Product {
     View a, b, c, d, bias, aux;   // bias: by row of D; bias and aux absent where their data is null
     float alpha = 1, beta = 0;
     bool relu = false, gelu = false;
+    bool tf32 = false;            // operands rounded to ten bits of fraction
 };
 
 /// Bytes of an element of a cudaDataType; 0 for one that is not supported.

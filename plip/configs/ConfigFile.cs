@@ -22,20 +22,29 @@ public static class ConfigFile
     public static IReadOnlyList<string> BuiltIn { get; } =
         [.. typeof(ConfigFile).Assembly.GetManifestResourceNames().Where(n => n.EndsWith(".json", StringComparison.Ordinal)).Select(n => n[..^5]).Order(StringComparer.Ordinal)];
 
-    /// <summary>A built-in configuration by name ("plip-tiny"), or a JSON file by path.</summary>
+    /// <summary>
+    /// A built-in configuration by name ("plip-tiny"), or a JSON file by path. "configs/plip-tiny.json" is the built-in one where there is
+    /// no such file: so the configurations are named in texts. Another path that leads nowhere is an error, even if its last part is a
+    /// built-in's name: whoever wrote it meant a file of their own.
+    /// </summary>
     /// <exception cref="ConfigException">Neither, or unusable: says where and what was expected.</exception>
     public static PlipConfig Load(string nameOrPath)
     {
-        if (BuiltIn.Contains(nameOrPath, StringComparer.Ordinal))
+        if (File.Exists(nameOrPath) && !BuiltIn.Contains(nameOrPath, StringComparer.Ordinal)) return Parse(File.ReadAllText(nameOrPath), nameOrPath);
+        var name = nameOrPath.Replace('\\', '/') is var path && path.StartsWith(Folder, StringComparison.Ordinal) && path.EndsWith(Ending, StringComparison.Ordinal) && path.Length > Folder.Length + Ending.Length
+            ? path[Folder.Length..^Ending.Length]
+            : nameOrPath;
+        if (BuiltIn.Contains(name, StringComparer.Ordinal))
         {
-            using var stream = typeof(ConfigFile).Assembly.GetManifestResourceStream(nameOrPath + ".json")!;
+            using var stream = typeof(ConfigFile).Assembly.GetManifestResourceStream(name + Ending)!;
             using var reader = new StreamReader(stream);
-            return Parse(reader.ReadToEnd(), nameOrPath);
+            return Parse(reader.ReadToEnd(), name);
         }
-        if (!File.Exists(nameOrPath))
-            throw new ConfigException($"no configuration \"{nameOrPath}\": it is neither a file nor one of {string.Join(", ", BuiltIn)}");
-        return Parse(File.ReadAllText(nameOrPath), nameOrPath);
+        var alike = BuiltIn.FirstOrDefault(b => Path.GetFileName(nameOrPath) == b + Ending);
+        throw new ConfigException($"no configuration \"{nameOrPath}\": it is neither a file nor one of {string.Join(", ", BuiltIn)}{(alike == null ? "" : $"; {alike} without folder and ending is the one that comes with the program")}");
     }
+
+    private const string Folder = "configs/", Ending = ".json";
 
     /// <summary>A configuration from JSON text; <paramref name="source"/> is named in errors.</summary>
     /// <exception cref="ConfigException">Broken JSON, an unknown key, a value out of range.</exception>

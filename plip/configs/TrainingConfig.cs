@@ -75,11 +75,23 @@ public sealed record TrainingConfig
     /// <summary>Pictures of an identity in a batch, with the PxK sampler.</summary>
     public int ImagesPerIdentity { get; set; } = 4;
 
+    /// <summary>Images of a block, about, with the Blocks sampler: neighbours in the data set, read in one piece from a shard.</summary>
+    public int BlockSize { get; set; } = IdentityBatchSampler.DefaultBlockSize;
+
+    /// <summary>Blocks whose images are mixed, with the Blocks sampler.</summary>
+    public int OpenBlocks { get; set; } = IdentityBatchSampler.DefaultOpenBlocks;
+
     /// <summary>Update rule.</summary>
     public OptimizerKind Optimizer { get; set; } = OptimizerKind.Adan;
 
     /// <summary>Storage of activations and of matrices in a pass.</summary>
     public Precision Precision { get; set; } = Precision.F32;
+
+    /// <summary>
+    /// On a GPU, whether products of F32 matrices may cut their operands to TF32, ten bits of fraction, for the sake of tensor cores: several
+    /// times faster, three digits. Convolutions and everything on the CPU are F32 all the same.
+    /// </summary>
+    public bool Tf32 { get; set; }
 
     /// <summary>Activations that are made again in the backward rather than kept.</summary>
     public Recomputation Recompute { get; set; } = Recomputation.None;
@@ -145,8 +157,10 @@ public sealed record TrainingConfig
         ConfigException.Require(Milestones.All(m => m is > 0 and < 1), "training.milestones", string.Join(", ", Milestones), "shares of all steps, between 0 and 1");
         ConfigException.Require(Ema is >= 0 and < 1, "training.ema", Ema, "0 (off) to below 1");
         ConfigException.Require(Flip is >= 0 and <= 1, "training.flip", Flip, "a probability");
-        ConfigException.Require(ImagesPerIdentity >= 1 && (Sampler == BatchKind.Random || BatchSize % ImagesPerIdentity == 0),
+        ConfigException.Require(ImagesPerIdentity >= 1 && (Sampler != BatchKind.PxK || BatchSize % ImagesPerIdentity == 0),
             "training.imagesPerIdentity", ImagesPerIdentity, $"a divisor of the batch size {BatchSize}");
+        ConfigException.Require(BlockSize is >= 1 and <= 1 << 20, "training.blockSize", BlockSize, "1 to 1048576 images");
+        ConfigException.Require(OpenBlocks is >= 1 and <= 4096, "training.openBlocks", OpenBlocks, "1 to 4096 blocks");
         ConfigException.Require(Workers is >= 1 and <= 256, "training.workers", Workers, "1 to 256");
     }
 }

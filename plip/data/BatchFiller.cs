@@ -15,6 +15,7 @@ internal sealed class BatchFiller : IDisposable
     private readonly Func<long, float> maskProbability;
     private readonly ImageTransform transform;
     private readonly PictureCache cache;
+    private readonly BlockReader? blocks; // null where pictures are files, or their order is not in blocks
     private readonly Lock epochLock = new();
     // Two epochs are held: workers stand in the next while the last batches of this one are made.
     private (int Epoch, SamplePair[] Pairs) newest, older;
@@ -24,7 +25,8 @@ internal sealed class BatchFiller : IDisposable
         settings.Require();
         (this.data, this.encoder, this.settings, this.maskProbability) = (Trainable(data, settings.UsePromptCaptions), encoder, settings, maskProbability);
         transform = new ImageTransform(settings.Image);
-        Sampler = new IdentityBatchSampler(this.data, settings.BatchSize, settings.Seed, settings.Kind, settings.ImagesPerIdentity);
+        Sampler = new IdentityBatchSampler(this.data, settings.BatchSize, settings.Seed, settings.Kind, settings.ImagesPerIdentity, settings.BlockSize, settings.OpenBlocks);
+        blocks = Sampler.Blocks is { } order && this.data.Images.Any(i => i.Shard != null) ? new BlockReader(this.data, order, settings.Seed) : null;
         cache = new PictureCache(data.Images.Count, transform.Size, settings.CacheBytes);
         newest = older = (-1, []);
         _ = this.data.Labels; // computed here, once, rather than by the first worker
@@ -42,6 +44,7 @@ internal sealed class BatchFiller : IDisposable
         (batch.Step, batch.Epoch, batch.Index, batch.MaskProbability) = (step, epoch, index, maskProbability(step));
         (batch.MaxLength, batch.LabelCount) = (0, 0);
         CopyPairs(epoch, first, batch.Samples);
+        blocks?.ReadAhead(epoch, first, batch.Size, image => cache.Find(image).IsEmpty);
         var augmentation = RandomStreams.Augmentation(settings.Seed, epoch);
         var scratch = ArrayPool<byte>.Shared.Rent(transform.Size);
         try
@@ -59,7 +62,11 @@ internal sealed class BatchFiller : IDisposable
     }
 
     /// <summary>Frees the pictures that were kept; no batch may be in the making.</summary>
-    public void Dispose() => cache.Dispose();
+    public void Dispose()
+    {
+        cache.Dispose();
+        blocks?.Dispose();
+    }
 
     private void FillPair(Batch batch, int i, int position, Philox augmentation, Span<byte> scratch)
     {
@@ -92,28 +99,45 @@ internal sealed class BatchFiller : IDisposable
     {
         var kept = cache.Find(image);
         if (!kept.IsEmpty) return kept;
-        using var picture = LoadPicture(data, image);
+        using var picture = blocks == null ? LoadPicture(data, image) : Named(data, image, blocks.Borrow);
         transform.Resize(picture, scratch);
         cache.Offer(image, scratch);
         return scratch;
     }
 
     /// <summary>The picture of image <paramref name="index"/>; an error names the entry as well as the file.</summary>
-    internal static BorrowedPicture LoadPicture(PersonDataset data, int index)
+    internal static BorrowedPicture LoadPicture(PersonDataset data, int index) => Named(data, index, i => data.Images[i].Borrow());
+
+    private static BorrowedPicture Named(PersonDataset data, int index, Func<int, BorrowedPicture> load)
     {
-        var image = data.Images[index];
         try
         {
-            return Picture.Borrow(image.FullPath);
+            return load(index);
         }
         catch (DataException e)
         {
-            throw e.At(Place(data, image));
+            throw e.At(Place(data, data.Images[index], e));
         }
     }
 
-    internal static string Place(PersonDataset data, PersonImage image) =>
-        FormattableString.Invariant($"entry {image.Entry} of {data.AnnotationFile}, identity {image.Identity}");
+    /// <summary>The bytes of a picture as they are stored, in an array from the shared pool.</summary>
+    internal static (byte[] Bytes, int Start, int Length) ReadPicture(PersonDataset data, PersonImage image)
+    {
+        try
+        {
+            if (image.Shard != null) return (image.Shard.ReadMember(image.Offset, image.Length), TarHeader.Block, image.Length);
+            var bytes = Picture.ReadFile(image.FullPath, out var length);
+            return (bytes, 0, length);
+        }
+        catch (DataException e)
+        {
+            throw e.At(Place(data, image, e));
+        }
+    }
+
+    /// <summary>Where an entry stands; with the error's own place before it, which a shard's has.</summary>
+    internal static string Place(PersonDataset data, PersonImage image, DataException? error = null) =>
+        FormattableString.Invariant($"{(error?.Place is { } own ? own + ", " : "")}entry {image.Entry} of {image.Shard?.Path ?? data.AnnotationFile}, identity {image.Identity}");
 
     /// <summary>Copied under the lock: the array of the epoch before last is filled anew.</summary>
     private void CopyPairs(int epoch, int first, SamplePair[] target)

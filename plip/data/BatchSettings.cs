@@ -15,11 +15,17 @@ public sealed record BatchSettings
     /// <summary>Seed of order, captions, augmentation and masking.</summary>
     public ulong Seed { get; init; }
 
-    /// <summary>Random batches or P × K.</summary>
+    /// <summary>Random batches, P × K, or blocks.</summary>
     public BatchKind Kind { get; init; }
 
     /// <summary>K of P × K.</summary>
     public int ImagesPerIdentity { get; init; } = 4;
+
+    /// <summary>Images of a block, about, with Blocks.</summary>
+    public int BlockSize { get; init; } = IdentityBatchSampler.DefaultBlockSize;
+
+    /// <summary>Blocks whose images are mixed, with Blocks. Of shards twice as many are held in memory.</summary>
+    public int OpenBlocks { get; init; } = IdentityBatchSampler.DefaultOpenBlocks;
 
     /// <summary>Whether captions made from attributes are drawn beside the written ones.</summary>
     public bool UsePromptCaptions { get; init; } = true;
@@ -43,6 +49,8 @@ public sealed record BatchSettings
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Workers);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Ahead);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(Held);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(BlockSize);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(OpenBlocks);
         ArgumentOutOfRangeException.ThrowIfNegative(CacheBytes);
     }
 }

@@ -47,61 +47,94 @@ public static class BicubicResizer
         // One float more than the row: a pixel is loaded as four floats, of which the fourth is not used.
         var scratch = ArrayPool<float>.Shared.Rent(stride + 1);
         var row = scratch.AsSpan(0, stride + 1);
+        row[stride] = 0;
         for (var y = 0; y < height; y++)
         {
-            row.Clear();
             var taps = rows.Of(y);
-            for (var k = 0; k < taps.Length; k++)
-                MultiplyAdd(row, source.Slice((rows.First[y] + k) * stride, stride), taps[k]);
+            WeightRows(row[..stride], source.Slice(rows.First[y] * stride, taps.Length * stride), taps);
             ResizeRow(row, columns, destination.Slice(y * 3 * width, 3 * width));
         }
         ArrayPool<float>.Shared.Return(scratch);
     }
 
-    /// <summary>sum += weight · bytes, over all bytes.</summary>
-    private static void MultiplyAdd(Span<float> sum, ReadOnlySpan<byte> bytes, float weight)
+    /// <summary>sum = Σ taps[k] · row k, all taps of some columns before the next columns: a sum is stored once.</summary>
+    private static void WeightRows(Span<float> sum, ReadOnlySpan<byte> rows, ReadOnlySpan<float> taps)
     {
         ref var s = ref MemoryMarshal.GetReference(sum);
-        ref var b = ref MemoryMarshal.GetReference(bytes);
-        var w = new Vector<float>(weight);
-        var i = 0;
-        for (; i <= bytes.Length - Vector<byte>.Count; i += Vector<byte>.Count)
+        ref var b = ref MemoryMarshal.GetReference(rows);
+        var (stride, lanes) = (sum.Length, Vector<float>.Count);
+        if (stride < Vector<byte>.Count)
         {
-            Vector.Widen(Vector.LoadUnsafe(ref b, (nuint)i), out var low, out var high);
-            Vector.Widen(low, out var v0, out var v1);
-            Vector.Widen(high, out var v2, out var v3);
-            Add(ref s, i, v0, w);
-            Add(ref s, i + Vector<float>.Count, v1, w);
-            Add(ref s, i + 2 * Vector<float>.Count, v2, w);
-            Add(ref s, i + 3 * Vector<float>.Count, v3, w);
+            for (var c = 0; c < stride; c++)
+            {
+                var at = taps[0] * rows[c];
+                for (var k = 1; k < taps.Length; k++) at += taps[k] * rows[k * stride + c];
+                sum[c] = at;
+            }
+            return;
         }
-        for (; i < bytes.Length; i++) sum[i] += weight * bytes[i];
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static void Add(ref float s, int i, Vector<uint> bytes, Vector<float> w)
+        for (var c = 0; c < stride; c += Vector<byte>.Count)
         {
-            var product = w * Vector.ConvertToSingle(Vector.AsVectorInt32(bytes));
-            (Vector.LoadUnsafe(ref s, (nuint)i) + product).StoreUnsafe(ref s, (nuint)i);
+            // The last columns again with those before them: the same sums, and no loop over single columns.
+            var i = Math.Min(c, stride - Vector<byte>.Count);
+            Vector<float> s0 = default, s1 = default, s2 = default, s3 = default;
+            for (var k = 0; k < taps.Length; k++)
+            {
+                var w = new Vector<float>(taps[k]);
+                Vector.Widen(Vector.LoadUnsafe(ref b, (nuint)(k * stride + i)), out var low, out var high);
+                Vector.Widen(low, out var v0, out var v1);
+                Vector.Widen(high, out var v2, out var v3);
+                s0 += w * Vector.ConvertToSingle(Vector.AsVectorInt32(v0));
+                s1 += w * Vector.ConvertToSingle(Vector.AsVectorInt32(v1));
+                s2 += w * Vector.ConvertToSingle(Vector.AsVectorInt32(v2));
+                s3 += w * Vector.ConvertToSingle(Vector.AsVectorInt32(v3));
+            }
+            s0.StoreUnsafe(ref s, (nuint)i);
+            s1.StoreUnsafe(ref s, (nuint)(i + lanes));
+            s2.StoreUnsafe(ref s, (nuint)(i + 2 * lanes));
+            s3.StoreUnsafe(ref s, (nuint)(i + 3 * lanes));
         }
     }
 
-    /// <summary>One row across: a pixel is one vector of four lanes (R, G, B and the next R, dropped).</summary>
+    /// <summary>
+    /// One row across, four pixels at once: a pixel is four lanes (R, G, B and the next R, dropped), two pixels are a vector. The four read
+    /// equally many taps, of which those that a pixel has not weigh nothing: adding 0·x changes no bit.
+    /// </summary>
     private static void ResizeRow(ReadOnlySpan<float> row, Taps columns, Span<byte> output)
     {
-        for (var x = 0; x < output.Length / 3; x++)
+        var four = columns.Four;
+        ref var first = ref MemoryMarshal.GetReference(row);
+        Span<byte> last = stackalloc byte[16];
+        for (var group = 0; 12 * group < output.Length; group++)
         {
-            var taps = columns.Of(x);
-            var pixels = row.Slice(3 * columns.First[x], 3 * taps.Length + 1); // the one bounds check of this pixel
-            ref var first = ref MemoryMarshal.GetReference(pixels);
-            var sum = Vector128<float>.Zero;
-            for (var k = 0; k < taps.Length; k++)
-                sum += Vector128.LoadUnsafe(ref first, (nuint)(3 * k)) * taps[k];
-            var level = Vector128.ConvertToInt32(Vector128.Min(Vector128.Max(sum, Vector128<float>.Zero), Vector128.Create(255f)) + Vector128.Create(.5f));
-            output[3 * x] = (byte)level.GetElement(0);
-            output[3 * x + 1] = (byte)level.GetElement(1);
-            output[3 * x + 2] = (byte)level.GetElement(2);
+            var (a, b, c, d) = (four.First[4 * group], four.First[4 * group + 1], four.First[4 * group + 2], four.First[4 * group + 3]);
+            ref var weight = ref four.Weights[group * four.Count * 16];
+            Vector256<float> sum01 = default, sum23 = default;
+            for (var k = 0; k < four.Count; k++)
+            {
+                var at01 = Vector256.Create(Vector128.LoadUnsafe(ref first, (nuint)(a + 3 * k)), Vector128.LoadUnsafe(ref first, (nuint)(b + 3 * k)));
+                var at23 = Vector256.Create(Vector128.LoadUnsafe(ref first, (nuint)(c + 3 * k)), Vector128.LoadUnsafe(ref first, (nuint)(d + 3 * k)));
+                sum01 += at01 * Vector256.LoadUnsafe(ref weight, (nuint)(16 * k));
+                sum23 += at23 * Vector256.LoadUnsafe(ref weight, (nuint)(16 * k + 8));
+            }
+            var (level01, level23) = (Levels(sum01), Levels(sum23));
+            var pixels = Vector128.Narrow(Vector128.Narrow(level01.GetLower(), level01.GetUpper()), Vector128.Narrow(level23.GetLower(), level23.GetUpper()));
+            var packed = Vector128.Shuffle(pixels, Vector128.Create((byte)0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 255, 255, 255, 255));
+            // Sixteen bytes are written where twelve are wanted: the next group writes over the rest, and behind the last there is no room.
+            if (12 * group + 16 <= output.Length)
+            {
+                packed.CopyTo(output[(12 * group)..]);
+                continue;
+            }
+            packed.CopyTo(last);
+            last[..Math.Min(12, output.Length - 12 * group)].CopyTo(output[(12 * group)..]);
         }
     }
+
+    /// <summary>Rounded, from 0 to 255.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<uint> Levels(Vector256<float> sum) =>
+        Vector256.ConvertToInt32Native(Vector256.MinNative(Vector256.MaxNative(sum, Vector256<float>.Zero), Vector256.Create(255f)) + Vector256.Create(.5f)).AsUInt32(); // no sum is infinite or not a number
 
     private static Taps TapsFor(int input, int output)
     {
@@ -116,11 +149,14 @@ public static class BicubicResizer
         internal readonly int[] First;
         private readonly int[] start;
         private readonly float[] weights;
+        private readonly int input;
+        private FourTaps? four;
 
         internal Taps(int input, int output)
         {
             var scale = (double)input / output;
             var stretch = Math.Max(1, scale); // below 1 the kernel interpolates, above it must also average
+            this.input = input;
             First = new int[output];
             start = new int[output + 1];
             var all = new List<float>();
@@ -138,6 +174,9 @@ public static class BicubicResizer
             weights = [.. all];
         }
 
+        /// <summary>The same in fours, made when they are first asked for; two threads may both make them.</summary>
+        internal FourTaps Four => four ??= new FourTaps(this, input);
+
         internal ReadOnlySpan<float> Of(int output) => weights.AsSpan(start[output], start[output + 1] - start[output]);
 
         private static double Keys(double x)
@@ -145,5 +184,32 @@ public static class BicubicResizer
             x = Math.Abs(x);
             return x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-.5 * x + 2.5) * x - 4) * x + 2 : 0;
         }
+    }
+
+    /// <summary>Taps of pixels in a row, as many for each: index in floats of the first, and each weight four times, for R, G, B and the lane that is dropped.</summary>
+    private sealed class FourTaps
+    {
+        internal readonly int[] First;
+        internal readonly float[] Weights;
+
+        internal FourTaps(Taps taps, int input)
+        {
+            var outputs = taps.First.Length;
+            for (var o = 0; o < outputs; o++) Count = Math.Max(Count, taps.Of(o).Length);
+            var padded = (outputs + 3) / 4 * 4; // pixels behind the last weigh nothing and are not kept
+            (First, Weights) = (new int[padded], new float[padded * 4 * Count]);
+            for (var o = 0; o < outputs; o++)
+            {
+                // So far back that all taps lie in the row.
+                var first = Math.Min(taps.First[o], input - Count);
+                First[o] = 3 * first;
+                var own = taps.Of(o);
+                for (var k = 0; k < own.Length; k++)
+                    Weights.AsSpan(o / 4 * Count * 16 + (taps.First[o] - first + k) * 16 + o % 4 * 4, 4).Fill(own[k]);
+            }
+        }
+
+        /// <summary>Taps of each pixel: the most that any has.</summary>
+        internal int Count { get; }
     }
 }

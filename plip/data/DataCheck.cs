@@ -100,12 +100,12 @@ public static class DataCheck
             var image = data.Images[files[f]];
             try
             {
-                if (settings.Decode) Picture.Load(image.FullPath);
-                else if (!File.Exists(image.FullPath)) throw new DataException(image.FullPath, null, "the picture is missing", "a JPEG or PNG file");
+                if (settings.Decode) image.Borrow().Dispose();
+                else if (image.Shard == null && !File.Exists(image.FullPath)) throw new DataException(image.FullPath, null, "the picture is missing", "a JPEG or PNG file");
             }
             catch (DataException e)
             {
-                errors[f] = FormattableString.Invariant($"entry {image.Entry}, {e.File}: {e.Found}");
+                errors[f] = FormattableString.Invariant($"entry {image.Entry}, {e.File}{(e.Place == null ? "" : $", {e.Place}")}: {e.Found}");
             }
         });
         return errors;

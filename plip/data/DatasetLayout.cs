@@ -17,6 +17,9 @@ public enum DatasetLayout
 
     /// <summary>RSTPReid: data_captions.json; 3701/200/200 identities in train/val/test.</summary>
     RstpReid,
+
+    /// <summary>Tar shards (WebDataset style): *.tar with KEY.jpg and KEY.json side by side.</summary>
+    Shards,
 }
 
 /// <summary>One kind of annotation file: its layout, name, and what its entries must hold.</summary>
@@ -25,5 +28,6 @@ public enum DatasetLayout
 /// <param name="PathKey">The key of the picture's path.</param>
 /// <param name="HasSplits">Whether each entry must have a "split".</param>
 /// <param name="NeedsSplitFile">Whether the file can only be used with an external split file.</param>
+/// <param name="NeedsPath">Whether each entry must name its picture.</param>
 internal sealed record AnnotationFormat(
-    DatasetLayout Layout, string FileName, string PathKey, bool HasSplits, bool NeedsSplitFile = false);
+    DatasetLayout Layout, string FileName, string PathKey, bool HasSplits, bool NeedsSplitFile = false, bool NeedsPath = true);

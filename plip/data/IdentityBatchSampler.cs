@@ -11,6 +11,11 @@ public enum BatchKind
 
     /// <summary>P identities by K images.</summary>
     PxK,
+
+    /// <summary>
+    /// Images in random order within blocks of neighbouring identities, each once an epoch: what shards on a network disk want.
+    /// </summary>
+    Blocks,
 }
 
 /// <summary>One sample: an image of the data set and one of its texts.</summary>
@@ -27,6 +32,7 @@ public readonly record struct SamplePair(int Image, int Caption);
 /// shuffle, so a batch never holds an identity twice); at its n-th visit an identity gives the next K of its images in an
 /// order shuffled per epoch, going round where it has fewer. An epoch has as many batches as with random order, but
 /// images of rare identities are seen more often and those of frequent ones less.
+/// Blocks: see <see cref="BlockOrder"/>.
 /// </remarks>
 public sealed class IdentityBatchSampler
 {
@@ -34,15 +40,19 @@ public sealed class IdentityBatchSampler
     private readonly ulong seed;
     private readonly int imagesPerIdentity;
     private readonly Lazy<(int[] Images, int[] Start)> groups;
+    private readonly BlockOrder? blocks;
 
     /// <summary>Makes a sampler.</summary>
     /// <param name="data">The training images.</param>
     /// <param name="batchSize">Pairs in a batch.</param>
     /// <param name="seed">Seed of the run.</param>
-    /// <param name="kind">Random, or P × K.</param>
-    /// <param name="imagesPerIdentity">K; divides the batch size. Random batches ignore it.</param>
+    /// <param name="kind">Random, P × K, or Blocks.</param>
+    /// <param name="imagesPerIdentity">K of P × K; divides the batch size. Others ignore it.</param>
+    /// <param name="blockSize">Images of a block, about. Blocks only.</param>
+    /// <param name="openBlocks">Blocks whose images are mixed. Blocks only.</param>
     /// <exception cref="DataException">The batch is larger than the data.</exception>
-    public IdentityBatchSampler(PersonDataset data, int batchSize, ulong seed, BatchKind kind = BatchKind.Random, int imagesPerIdentity = 4)
+    public IdentityBatchSampler(PersonDataset data, int batchSize, ulong seed, BatchKind kind = BatchKind.Random, int imagesPerIdentity = 4,
+        int blockSize = DefaultBlockSize, int openBlocks = DefaultOpenBlocks)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batchSize);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(imagesPerIdentity);
@@ -61,7 +71,17 @@ public sealed class IdentityBatchSampler
         (this.data, this.seed, this.imagesPerIdentity) = (data, seed, imagesPerIdentity);
         (BatchSize, Kind, BatchesPerEpoch) = (batchSize, kind, data.Images.Count / batchSize);
         groups = new(GroupByIdentity);
+        blocks = kind == BatchKind.Blocks ? new BlockOrder(data.Images, blockSize, openBlocks) : null;
     }
+
+    /// <summary>Images of a block, if nothing else is asked for.</summary>
+    public const int DefaultBlockSize = 1024;
+
+    /// <summary>Blocks whose images are mixed, if nothing else is asked for.</summary>
+    public const int DefaultOpenBlocks = 16;
+
+    /// <summary>The blocks, with that kind; else null.</summary>
+    internal BlockOrder? Blocks => blocks;
 
     /// <summary>Pairs in a batch.</summary>
     public int BatchSize { get; }
@@ -85,7 +105,8 @@ public sealed class IdentityBatchSampler
     {
         var captions = RandomStreams.Caption(seed, epoch);
         var images = ArrayPool<int>.Shared.Rent(data.Images.Count);
-        if (Kind == BatchKind.Random) RandomOrder(epoch, images.AsSpan(0, data.Images.Count));
+        if (blocks != null) blocks.Fill(seed, epoch, images.AsSpan(0, data.Images.Count));
+        else if (Kind == BatchKind.Random) RandomOrder(epoch, images.AsSpan(0, data.Images.Count));
         else IdentityOrder(epoch, images.AsSpan(0, pairs.Length));
         for (var i = 0; i < pairs.Length; i++)
         {
@@ -98,7 +119,7 @@ public sealed class IdentityBatchSampler
     private void RandomOrder(int epoch, Span<int> order)
     {
         for (var i = 0; i < order.Length; i++) order[i] = i;
-        Shuffle(order, RandomStreams.Order(seed, epoch), 0);
+        RandomStreams.Order(seed, epoch).Shuffle(order, 0);
     }
 
     private void IdentityOrder(int epoch, Span<int> order)
@@ -112,14 +133,14 @@ public sealed class IdentityBatchSampler
         grouped.CopyTo(images);
         var within = RandomStreams.WithinIdentity(seed, epoch);
         for (var p = 0; p < identities; p++)
-            Shuffle(images[start[p]..start[p + 1]], within, (ulong)start[p]);
+            within.Shuffle(images[start[p]..start[p + 1]], (ulong)start[p]);
         for (var p = 0; p < identities; p++) walk[p] = p;
         var random = RandomStreams.Order(seed, epoch);
         var (batchesPerVisit, filled) = (identities / perBatch, 0);
         for (var batch = 0; batch < BatchesPerEpoch; batch++)
         {
             var visit = batch / batchesPerVisit;
-            if (batch % batchesPerVisit == 0) Shuffle(walk, random, (ulong)visit * (ulong)identities);
+            if (batch % batchesPerVisit == 0) random.Shuffle(walk, (ulong)visit * (ulong)identities);
             for (var p = 0; p < perBatch; p++)
             {
                 var person = walk[batch % batchesPerVisit * perBatch + p];
@@ -129,16 +150,6 @@ public sealed class IdentityBatchSampler
             }
         }
         ArrayPool<int>.Shared.Return(memory);
-    }
-
-    /// <summary>Fisher and Yates on elements firstElement… of the generator.</summary>
-    private static void Shuffle(Span<int> items, Philox random, ulong firstElement)
-    {
-        for (var i = items.Length - 1; i > 0; i--)
-        {
-            var j = random.Next(firstElement + (ulong)i, i + 1);
-            (items[i], items[j]) = (items[j], items[i]);
-        }
     }
 
     /// <summary>Image indices ordered by label (a counting sort), and where each label starts.</summary>

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Numerics;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Plip.Engine;
 
 namespace Plip.Data;
@@ -92,14 +93,19 @@ public sealed class ImageTransform
         if (resized.Length != Size || destination.Length != Size)
             throw new ArgumentException($"a picture of {Settings.Height}x{Settings.Width} has {Size} values; got {resized.Length} bytes and room for {destination.Length} floats");
         int height = Settings.Height, stride = 3 * Settings.Width;
-        var moved = ArrayPool<byte>.Shared.Rent(stride);
+        var moved = ArrayPool<byte>.Shared.Rent(2 * stride);
         for (var y = 0; y < height; y++)
         {
             var row = resized.Slice(Math.Clamp(y + augmentation.Dy, 0, height - 1) * stride, stride);
-            if (augmentation is not { Flip: false, Dx: 0 })
+            if (augmentation.Dx != 0)
             {
-                Move(row, augmentation, moved.AsSpan(0, stride));
+                Shift(row, augmentation.Flip ? -augmentation.Dx : augmentation.Dx, moved.AsSpan(0, stride));
                 row = moved.AsSpan(0, stride);
+            }
+            if (augmentation.Flip)
+            {
+                Mirror(row, moved.AsSpan(stride, stride));
+                row = moved.AsSpan(stride, stride);
             }
             NormaliseRow(row, destination.Slice(y * stride, stride));
         }
@@ -125,18 +131,30 @@ public sealed class ImageTransform
         ArrayPool<byte>.Shared.Return(resized);
     }
 
-    /// <summary>Shift by block copies, then mirror: output x is row[clamp(x + Dx)], or its mirror image with a flip.</summary>
-    private static void Move(ReadOnlySpan<byte> row, Augmentation augmentation, Span<byte> moved)
+    /// <summary>Output x is row[clamp(x + dx)].</summary>
+    private static void Shift(ReadOnlySpan<byte> row, int dx, Span<byte> moved)
     {
         var from = MemoryMarshal.Cast<byte, Rgb>(row);
         var to = MemoryMarshal.Cast<byte, Rgb>(moved);
         var width = from.Length;
-        var shift = Math.Clamp(augmentation.Flip ? -augmentation.Dx : augmentation.Dx, -width, width);
+        var shift = Math.Clamp(dx, -width, width);
         var (first, end) = (Math.Max(0, -shift), Math.Min(width, width - shift)); // where x + shift lies inside the row
         to[..first].Fill(from[0]);
         from[(first + shift)..(end + shift)].CopyTo(to[first..]);
         to[end..].Fill(from[^1]);
-        if (augmentation.Flip) to.Reverse();
+    }
+
+    /// <summary>The pixels of a row in reverse, five at once; the row and its mirror image do not overlap, or a load would wait for the store before it.</summary>
+    private static void Mirror(ReadOnlySpan<byte> row, Span<byte> mirrored)
+    {
+        var i = 0;
+        // Sixteen bytes are read and written for fifteen; the next five pixels write over the sixteenth.
+        for (; i + 16 <= row.Length; i += 15)
+        {
+            var five = Vector128.Create<byte>(row.Slice(row.Length - i - 16, 16));
+            Vector128.Shuffle(five, Vector128.Create((byte)13, 14, 15, 10, 11, 12, 7, 8, 9, 4, 5, 6, 1, 2, 3, 0)).CopyTo(mirrored[i..]);
+        }
+        for (; i < row.Length; i += 3) row.Slice(row.Length - i - 3, 3).CopyTo(mirrored[i..]);
     }
 
     private readonly record struct Rgb(byte R, byte G, byte B);

@@ -1,8 +1,8 @@
 namespace Plip.Data;
 
 /// <summary>
-/// Pictures of people with their captions and identities, read from one of the four layouts. Reading touches the
-/// annotation file only; whether the pictures are sound is <see cref="DataCheck"/>'s question.
+/// Pictures of people with their captions and identities, read from one of the layouts. Reading touches the annotation
+/// file only, or the headers and annotations of shards; whether the pictures are sound is <see cref="DataCheck"/>'s question.
 /// </summary>
 public sealed class PersonDataset
 {
@@ -31,7 +31,7 @@ public sealed class PersonDataset
     /// <summary>The folder, absolute.</summary>
     public string Root { get; }
 
-    /// <summary>The annotation file, absolute.</summary>
+    /// <summary>The annotation file, or the folder of the shards (the shard, if it is one), absolute.</summary>
     public string AnnotationFile { get; }
 
     /// <summary>The layout it was read as; never <see cref="DatasetLayout.Auto"/> after <see cref="Load"/>.</summary>
@@ -53,15 +53,16 @@ public sealed class PersonDataset
     public string[] SplitNames => [.. Images.Select(i => i.Split).OfType<string>().Distinct().Order(StringComparer.Ordinal)];
 
     /// <summary>Reads a data set.</summary>
-    /// <param name="dir">Its folder. Pictures are looked for in its imgs/ where that exists, else in the folder itself.</param>
+    /// <param name="dir">Its folder, or one .tar. Pictures are looked for in its imgs/ where that exists, else in the folder itself.</param>
     /// <param name="layout">Its layout, or Auto to tell by the annotation files present. With several, a file with splits is
-    /// preferred if <paramref name="split"/> is given, SYNTH-PEDES (which has attributes) if not.</param>
+    /// preferred if <paramref name="split"/> is given, SYNTH-PEDES (which has attributes) if not; shards are what is taken where there is none.</param>
     /// <param name="splitFile">External split {"train":[identities],…}; takes the place of the entries' own splits.</param>
     /// <param name="split">Only this split; null for all images.</param>
     /// <exception cref="DataException">No known annotation file, a malformed one, or no such split.</exception>
     public static PersonDataset Load(string dir, DatasetLayout layout = DatasetLayout.Auto, string? splitFile = null, string? split = null)
     {
-        var root = Path.GetFullPath(dir);
+        var root = Path.TrimEndingDirectorySeparator(Path.GetFullPath(dir));
+        if (IsShards(root, layout)) return LoadShards(root, splitFile, split);
         var format = Choose(root, layout, splitFile is not null, split is not null);
         var file = Path.Combine(root, format.FileName);
         if (format.NeedsSplitFile && splitFile is null) throw CuhkPedes.SplitFileMissing(file);
@@ -71,6 +72,26 @@ public sealed class PersonDataset
         if (splitFile is not null) images = SplitFile.Apply(Path.GetFullPath(splitFile), file, images);
         var note = format.Layout == DatasetLayout.RstpReid ? RstpReid.SplitNote(images) : null;
         var all = new PersonDataset(new DirectoryInfo(root).Name, root, file, format.Layout, images, note is null ? [] : [note]);
+        return split is null ? all : all.Split(split);
+    }
+
+    /// <summary>Whether the path is to be read as shards: asked for, a .tar itself, or a folder with some and without an annotation file.</summary>
+    private static bool IsShards(string root, DatasetLayout layout)
+    {
+        if (layout == DatasetLayout.Shards)
+            return Directory.Exists(root) || File.Exists(root) ? true : throw new DataException(root, null, "there is no such file or folder", "a .tar or a folder of them");
+        if (layout != DatasetLayout.Auto) return false;
+        if (!Directory.Exists(root)) return ShardIndex.IsShard(root) && File.Exists(root);
+        return !Formats.Any(f => File.Exists(Path.Combine(root, f.FileName))) && ShardIndex.Find(root).Length > 0;
+    }
+
+    private static PersonDataset LoadShards(string root, string? splitFile, string? split)
+    {
+        if (ShardIndex.Find(root).Length == 0) throw new DataException(root, null, "there are no shards", "files ending in .tar");
+        var notes = new List<string>();
+        var images = ShardIndex.Load(root, notes);
+        if (splitFile is not null) images = SplitFile.Apply(Path.GetFullPath(splitFile), root, images);
+        var all = new PersonDataset(Path.GetFileName(root), root, root, DatasetLayout.Shards, images, notes);
         return split is null ? all : all.Split(split);
     }
 
@@ -97,7 +118,7 @@ public sealed class PersonDataset
         var present = candidates.Where(f => File.Exists(Path.Combine(root, f.FileName))).ToArray();
         if (present.Length == 0)
             throw new DataException(root, null, "no annotation file of " + (layout == DatasetLayout.Auto ? "a known layout" : layout.ToString()),
-                "one of " + string.Join(", ", candidates.Select(f => f.FileName)));
+                "one of " + string.Join(", ", candidates.Select(f => f.FileName)) + (layout == DatasetLayout.Auto ? ", or shards ending in .tar" : ""));
         // Stable: among equals the order of the list above decides. A file that cannot be used as things are comes last.
         return present.OrderBy(f => f.NeedsSplitFile && !hasSplitFile)
             .ThenByDescending(f => wantsSplit && (f.HasSplits || f.NeedsSplitFile)).First();

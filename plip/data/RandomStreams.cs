@@ -25,6 +25,9 @@ internal static class RandomStreams
     /// <summary>Masking of one sample: a generator of its own, since nobody knows how many numbers a caption takes.</summary>
     internal static Philox Masking(ulong seed, int epoch, int position) => new(seed, 0xD5000000 | Step(epoch), (uint)position);
 
+    /// <summary>The order of an epoch's blocks.</summary>
+    internal static Philox Blocks(ulong seed, int epoch) => new(seed, 0xD6000000, Step(epoch));
+
     private static uint Step(int epoch) => epoch is >= 0 and <= MaxEpoch
         ? (uint)epoch
         : throw new ArgumentOutOfRangeException(nameof(epoch), epoch, "epochs run from 0 to 16777215");

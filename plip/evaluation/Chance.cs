@@ -57,6 +57,34 @@ public static class Chance
         return new ChanceLevel(r1 / q, r5 / q, r10 / q, map / q, trap / q, inp / q);
     }
 
+    /// <summary>As the other form, where each query has lost some gallery items that are not relevant to it either.</summary>
+    /// <param name="relevant">Relevant gallery items of each query that are left to it.</param>
+    /// <param name="removed">Items taken out of each query's ranking.</param>
+    /// <param name="gallery">Gallery items before anything was removed.</param>
+    /// <exception cref="ArgumentException">A number of relevant or removed items is out of range.</exception>
+    public static ChanceLevel Expected(ReadOnlySpan<int> relevant, ReadOnlySpan<int> removed, int gallery)
+    {
+        if (removed.Length != relevant.Length) throw new ArgumentException($"{removed.Length} numbers of removed items for {relevant.Length} queries.", nameof(removed));
+        var bySize = new SortedDictionary<int, List<int>>();
+        for (var q = 0; q < relevant.Length; q++)
+        {
+            if (!bySize.TryGetValue(gallery - removed[q], out var list)) bySize.Add(gallery - removed[q], list = []);
+            list.Add(relevant[q]);
+        }
+        if (bySize.Count == 1) return Expected(relevant, bySize.Keys.First());
+        var sum = new ChanceLevel(0, 0, 0, 0, 0, 0);
+        var queries = 0;
+        foreach (var (size, counts) in bySize)
+        {
+            var part = Expected(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(counts), size);
+            var n = counts.Count(c => c > 0);
+            queries += n;
+            sum = new ChanceLevel(sum.R1 + n * part.R1, sum.R5 + n * part.R5, sum.R10 + n * part.R10, sum.Map + n * part.Map, sum.MapTrap + n * part.MapTrap, sum.Minp + n * part.Minp);
+        }
+        var total = Math.Max(queries, 1);
+        return new ChanceLevel(sum.R1 / total, sum.R5 / total, sum.R10 / total, sum.Map / total, sum.MapTrap / total, sum.Minp / total);
+    }
+
     private static double RecallAt(int k, int relevant, int gallery)
     {
         double none = 1;

@@ -25,7 +25,7 @@ public static class FidelityRun
             if (image.Captions.Length == 0 || CaptionSwap.Find(image.Captions[0]) is not { } site) continue;
             if (Mask(data, image, site.Part, colorizer.Width, colorizer.Height) is not { } mask) continue;
             var swaps = CaptionSwap.AllColours(image.Captions[0]).Where(s => s.Colour.Name != site.Basic).ToArray();
-            var painted = colorizer.Colorize(Picture.Load(image.FullPath), [image.Captions[0], .. swaps.Select(s => s.Caption)]);
+            var painted = colorizer.Colorize(image.Load(), [image.Captions[0], .. swaps.Select(s => s.Caption)]);
             for (var k = 0; k < swaps.Length; k++) fidelity.Add(painted[0], painted[k + 1], mask, swaps[k].Colour);
             pictures++;
         }

@@ -6,4 +6,5 @@ namespace Plip.Evaluation;
 /// </summary>
 /// <param name="Embeddings">rows × dim floats; they need not be normalised.</param>
 /// <param name="Ids">One identity per row.</param>
-public readonly record struct GalleryChunk(ReadOnlyMemory<float> Embeddings, ReadOnlyMemory<int> Ids);
+/// <param name="Cameras">One camera per row, where <see cref="RetrievalOptions.QueryCameras"/> are given; otherwise not looked at.</param>
+public readonly record struct GalleryChunk(ReadOnlyMemory<float> Embeddings, ReadOnlyMemory<int> Ids, ReadOnlyMemory<int> Cameras = default);

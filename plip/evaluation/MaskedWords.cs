@@ -75,7 +75,7 @@ public sealed class MaskedWords
                 var p = AttributeAccuracy.Probabilities(scores, best);
                 words.Add(new CaptionWord(_plip.Captions.Vocabulary[label], [.. best.ToArray().Select((id, k) => new WordPrediction(_plip.Captions.Vocabulary[id], p[k]))]));
             }
-            var picture = Picture.Load(images[i].FullPath);
+            var picture = images[i].Load();
             examples.Add(new MaskedCaption(words, new ReportPicture(picture.Width, picture.Height, picture.Rgb)));
         }
         return examples;
@@ -89,7 +89,7 @@ public sealed class MaskedWords
         var (device, model) = (_plip.Device, _plip.Model);
         var transform = new ImageTransform(model.Config.Image.ToSettings());
         var pixels = new float[images.Count * transform.Size];
-        for (var i = 0; i < images.Count; i++) transform.Apply(Picture.Load(images[i].FullPath), default, pixels.AsSpan(i * transform.Size, transform.Size));
+        for (var i = 0; i < images.Count; i++) transform.Apply(images[i].Load(), default, pixels.AsSpan(i * transform.Size, transform.Size));
         List<int> ids = [], labels = [], offsets = [0];
         foreach (var (maskedIds, maskedLabels) in masked)
         {

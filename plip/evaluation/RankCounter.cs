@@ -10,6 +10,8 @@ internal sealed class RankCounter
 {
     private readonly float[] _queries; // (Q, padded), normalised
     private readonly int[] _ids;
+    private readonly int[]? _cameras;
+    private readonly int[] _removed;
     private readonly int _padded;
     private readonly Dictionary<int, int[]> _queriesOf = []; // looked up by identity, never enumerated
     private readonly List<float>[] _scores;
@@ -18,9 +20,10 @@ internal sealed class RankCounter
     private readonly float[] _lowest; // score of the last relevant item: nearly everything falls below it
     private readonly TopList?[] _tops;
 
-    public RankCounter(float[] queries, int[] ids, int padded, IReadOnlyList<int> sampled, int top)
+    public RankCounter(float[] queries, int[] ids, int[]? cameras, int padded, IReadOnlyList<int> sampled, int top)
     {
-        (_queries, _ids, _padded) = (queries, ids, padded);
+        (_queries, _ids, _cameras, _padded) = (queries, ids, cameras, padded);
+        _removed = new int[ids.Length];
         _scores = new List<float>[ids.Length];
         _indices = new List<int>[ids.Length];
         _dropped = new int[ids.Length][];
@@ -31,8 +34,11 @@ internal sealed class RankCounter
         foreach (var q in sampled) _tops[q] ??= new TopList(top);
     }
 
+    /// <summary>After both passes: how many gallery items were taken out of each query's ranking.</summary>
+    public ReadOnlySpan<int> Removed => _removed;
+
     /// <summary>Pass one: the scores of relevant pairs of these rows; rows arrive in the order of the gallery.</summary>
-    public void NoteRelevant(float[] rows, ReadOnlyMemory<int> ids, int firstIndex, ParallelOptions parallel)
+    public void NoteRelevant(float[] rows, ReadOnlyMemory<int> ids, ReadOnlyMemory<int> cameras, int firstIndex, ParallelOptions parallel)
     {
         var rowsOf = new SortedDictionary<int, List<int>>();
         for (var row = 0; row < ids.Length; row++)
@@ -47,6 +53,7 @@ internal sealed class RankCounter
             foreach (var q in _queriesOf[pair.Key])
                 foreach (var row in pair.Value)
                 {
+                    if (_cameras != null && _cameras[q] == cameras.Span[row]) continue;
                     _scores[q].Add(Similarity.Dot(Query(q), rows.AsSpan(row * _padded, _padded)));
                     _indices[q].Add(firstIndex + row);
                 }
@@ -69,14 +76,14 @@ internal sealed class RankCounter
     });
 
     /// <summary>Pass two: drops these rows into the lists of all queries, in blocks of queries that stay in cache.</summary>
-    public void Count(float[] rows, ReadOnlyMemory<int> ids, int firstIndex, ParallelOptions parallel)
+    public void Count(float[] rows, ReadOnlyMemory<int> ids, ReadOnlyMemory<int> cameras, int firstIndex, ParallelOptions parallel)
     {
         const int block = 32;
         Parallel.For(0, (_ids.Length + block - 1) / block, parallel, b =>
-            CountBlock(b * block, Math.Min(_ids.Length, (b + 1) * block), rows, ids.Span, firstIndex));
+            CountBlock(b * block, Math.Min(_ids.Length, (b + 1) * block), rows, ids.Span, cameras.Span, firstIndex));
     }
 
-    private void CountBlock(int firstQuery, int lastQuery, float[] rows, ReadOnlySpan<int> ids, int firstIndex)
+    private void CountBlock(int firstQuery, int lastQuery, float[] rows, ReadOnlySpan<int> ids, ReadOnlySpan<int> cameras, int firstIndex)
     {
         Span<float> tile = stackalloc float[8];
         for (var row = 0; row < ids.Length; row += 4)
@@ -93,7 +100,10 @@ internal sealed class RankCounter
                             tile[4 * i + j] = Similarity.Dot(Query(q + i), rows.AsSpan((row + j) * _padded, _padded));
                 for (var i = 0; i < width; i++)
                     for (var j = 0; j < height; j++)
-                        Drop(q + i, tile[4 * i + j], firstIndex + row + j, ids[row + j]);
+                    {
+                        if (_cameras != null && ids[row + j] == _ids[q + i] && cameras[row + j] == _cameras[q + i]) _removed[q + i]++;
+                        else Drop(q + i, tile[4 * i + j], firstIndex + row + j, ids[row + j]);
+                    }
             }
         }
     }

@@ -1,9 +1,9 @@
 namespace Plip.Evaluation;
 
 /// <summary>
-/// Text→image and image→text retrieval by cosine similarity (docs: METRICS, CUHK-PEDES / ICFG-PEDES / RSTPReid
-/// protocol): every query is compared with every gallery item, nothing is removed, relevant = same identity, ties go to
-/// the lower gallery index. The gallery is enumerated twice (<see cref="RankCounter"/>) and no Q × G matrix exists, so
+/// Retrieval by cosine similarity. Text→image and image→text (the protocol of CUHK-PEDES, ICFG-PEDES and RSTPReid): every query is
+/// compared with every gallery item, nothing is removed, relevant = same identity, ties go to the lower gallery index. Image→image
+/// (<see cref="RetrievalOptions.QueryCameras"/>, Market-1501's): of its own identity, a query does not see what its own camera took. The gallery is enumerated twice (<see cref="RankCounter"/>) and no Q × G matrix exists, so
 /// memory is the queries, a few thousand gallery rows and 12 bytes for each relevant pair.
 /// Results are the same bits for any number of threads and any cut into chunks.
 /// </summary>
@@ -31,15 +31,19 @@ public static class Retrieval
             if ((uint)sample >= (uint)queryIds.Length)
                 throw new ArgumentException($"Sample {sample} is no query; there are {queryIds.Length}.", nameof(options));
 
+        if (options.QueryCameras is { } cameras && cameras.Count != queryIds.Length)
+            throw new ArgumentException($"{cameras.Count} cameras for {queryIds.Length} queries.", nameof(options));
+
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = options.MaxThreads };
         var padded = Similarity.Padded(dim);
         var normalised = new float[checked(queryIds.Length * padded)];
         Unwrapped(() => Similarity.Normalise(queries, dim, normalised, queryIds.Length, "query", 0, parallel));
-        var counter = new RankCounter(normalised, queryIds.ToArray(), padded, options.Samples, options.Top);
+        var counter = new RankCounter(normalised, queryIds.ToArray(), options.QueryCameras?.ToArray(), padded, options.Samples, options.Top);
 
-        var size = Stream(gallery, dim, parallel, counter.NoteRelevant);
+        var withCameras = options.QueryCameras != null;
+        var size = Stream(gallery, dim, withCameras, parallel, counter.NoteRelevant);
         counter.SortRelevant(parallel);
-        var again = Stream(gallery, dim, parallel, counter.Count);
+        var again = Stream(gallery, dim, withCameras, parallel, counter.Count);
         if (again != size)
             throw new InvalidOperationException($"The gallery gave {size} items when first enumerated and {again} the second time.");
         return Summarise(counter, queryIds.Length, size, options);
@@ -50,22 +54,26 @@ public static class Retrieval
         ReadOnlyMemory<float> queries, ReadOnlyMemory<int> queryIds, ReadOnlyMemory<float> gallery, ReadOnlyMemory<int> galleryIds, int dim, RetrievalOptions? options = null) =>
         Evaluate(queries, queryIds, dim, [new GalleryChunk(gallery, galleryIds)], options);
 
-    private static int Stream(IEnumerable<GalleryChunk> gallery, int dim, ParallelOptions parallel, Action<float[], ReadOnlyMemory<int>, int, ParallelOptions> take)
+    private static int Stream(
+        IEnumerable<GalleryChunk> gallery, int dim, bool withCameras, ParallelOptions parallel, Action<float[], ReadOnlyMemory<int>, ReadOnlyMemory<int>, int, ParallelOptions> take)
     {
         var index = 0;
         var rows = Array.Empty<float>();
         foreach (var chunk in gallery)
         {
             RequireRows(chunk.Embeddings.Length, chunk.Ids.Length, dim, "gallery");
+            if (withCameras && chunk.Cameras.Length != chunk.Ids.Length)
+                throw new ArgumentException($"A chunk of the gallery has {chunk.Ids.Length} rows and {chunk.Cameras.Length} cameras; the queries have cameras, so every row needs one.");
             for (var start = 0; start < chunk.Ids.Length; start += RowsAtOnce)
             {
                 var count = Math.Min(RowsAtOnce, chunk.Ids.Length - start);
                 if (rows.Length < count * Similarity.Padded(dim)) rows = new float[count * Similarity.Padded(dim)];
                 var (embeddings, ids, first) = (chunk.Embeddings.Slice(start * dim, count * dim), chunk.Ids.Slice(start, count), index);
+                var cameras = withCameras ? chunk.Cameras.Slice(start, count) : default;
                 Unwrapped(() =>
                 {
                     Similarity.Normalise(embeddings, dim, rows, count, "gallery", first, parallel);
-                    take(rows, ids, first, parallel);
+                    take(rows, ids, cameras, first, parallel);
                 });
                 index = checked(index + count);
             }
@@ -93,11 +101,12 @@ public static class Retrieval
         }
         var n = Math.Max(valid, 1);
         var skipped = queries - valid;
+        var removed = options.QueryCameras == null ? "nothing removed" : "the query's own identity under its own camera removed";
         var protocol = string.Create(System.Globalization.CultureInfo.InvariantCulture,
-            $"{options.Direction}: cosine similarity, ties by gallery index, relevant = same identity, nothing removed; means over {valid} queries against {gallery} gallery items, {skipped} queries without a relevant item skipped");
+            $"{options.Direction}: cosine similarity, ties by gallery index, relevant = same identity, {removed}; means over {valid} queries against {gallery} gallery items, {skipped} queries without a relevant item skipped");
         return new RetrievalOutcome(
             new RetrievalResult(r1 / n, r5 / n, r10 / n, map / n, trap / n, inp / n, valid, gallery, skipped, protocol),
-            Chance.Expected(relevant, gallery),
+            Chance.Expected(relevant, counter.Removed, gallery),
             [.. options.Samples.Select(counter.Ranking)]);
     }
 

@@ -14,9 +14,12 @@ public sealed record RetrievalEvaluation(RetrievalRun TextToImage, RetrievalResu
     /// <param name="data">One split.</param>
     /// <param name="split">Its name, for the protocol's words.</param>
     /// <param name="samples">Queries whose first ten hits are wanted.</param>
-    public static RetrievalEvaluation Run(PlipCheckpoint plip, PersonDataset data, string split, IReadOnlyList<int>? samples = null)
+    /// <param name="batch">Pictures at once.</param>
+    /// <param name="progress">Called after each batch.</param>
+    public static RetrievalEvaluation Run(
+        PlipCheckpoint plip, PersonDataset data, string split, IReadOnlyList<int>? samples = null, int batch = Embedder.DefaultBatch, Action<EmbeddingProgress>? progress = null)
     {
-        var forth = Embedder.Retrieve(plip.Device, plip.Model, plip.Captions, data, $"text→image, {split} split", samples);
+        var forth = Embedder.Retrieve(plip.Device, plip.Model, plip.Captions, data, $"text→image, {split} split", samples, batch, progress);
         var back = Retrieval.Evaluate(
             forth.Images.Values, forth.Images.Identities, forth.Texts.Values, forth.Texts.Identities, forth.Texts.Dim,
             new RetrievalOptions { Direction = $"image→text, {split} split" });
@@ -30,7 +33,7 @@ public sealed record RetrievalEvaluation(RetrievalRun TextToImage, RetrievalResu
         var pictures = new float[checked(data.Images.Count * dim)];
         Parallel.For(0, data.Images.Count, i =>
         {
-            var picture = Picture.Load(data.Images[i].FullPath);
+            var picture = data.Images[i].Load();
             ColourBaseline.Embed(picture.Rgb, picture.Width, picture.Height).CopyTo(pictures, i * dim);
         });
         ColourBaseline.Centre(pictures, ColourBaseline.Mean(pictures));

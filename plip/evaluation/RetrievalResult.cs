@@ -35,6 +35,12 @@ public sealed record RetrievalOptions
     /// <summary>The direction and the split, in words ("text→image, test split"); put in front of the protocol string.</summary>
     public string Direction { get; init; } = "text→image";
 
+    /// <summary>
+    /// The camera of each query, for image→image retrieval by the protocol of Market-1501: a gallery item of the query's own identity and
+    /// camera is taken out of that query's ranking (the query itself, where it stands in the gallery, with it). Null removes nothing.
+    /// </summary>
+    public IReadOnlyList<int>? QueryCameras { get; init; }
+
     /// <summary>Indices of queries whose first <see cref="Top"/> hits are returned.</summary>
     public IReadOnlyList<int> Samples { get; init; } = [];
 

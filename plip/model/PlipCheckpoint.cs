@@ -3,6 +3,7 @@ using Plip.Configs;
 using Plip.Data;
 using Plip.Engine;
 using Plip.Text;
+using Plip.Weights;
 
 namespace Plip.Model;
 
@@ -49,25 +50,52 @@ public sealed class PlipCheckpoint : IDisposable
     /// <summary>The first 12 digits of the file's SHA-256, to stand beside figures.</summary>
     public string Hash { get; }
 
-    /// <summary>Reads a checkpoint for inference.</summary>
+    /// <summary>
+    /// Reads a checkpoint for inference: this program's, the authors' release (PLIP_MRN50.pth.tar), or both encoders by their names in any file that
+    /// <see cref="WeightsFile"/> reads.
+    /// </summary>
     /// <param name="path">A file, or a folder of which the newest valid checkpoint is taken.</param>
-    /// <param name="expected">A configuration that its must equal in all that shapes the model; null takes any.</param>
+    /// <param name="expected">
+    /// A configuration that its must equal in all that shapes the model; null takes any. Of files that carry none it says what shapes cannot:
+    /// the picture, numbers of heads, the longest caption.
+    /// </param>
     /// <param name="warn">Told of damaged newer files that were passed over.</param>
     /// <param name="precision">Storage of activations and matrices in its passes; embeddings are F32 always.</param>
+    /// <param name="vocabulary">BERT's words, for files that carry none; a checkpoint of this program has its own.</param>
     /// <exception cref="FileNotFoundException">There is none.</exception>
-    /// <exception cref="FileFormatException">Damaged, or not of this program.</exception>
-    /// <exception cref="ConfigException">Of another configuration than expected.</exception>
+    /// <exception cref="FileFormatException">Damaged, or not of a PLIP.</exception>
+    /// <exception cref="ConfigException">Of another configuration than expected, or a vocabulary is missing, too many, or of another size.</exception>
     public static PlipCheckpoint Load(
-        Device device, string path, PlipConfig? expected = null, Action<string>? warn = null, Precision precision = Precision.F32)
+        Device device, string path, PlipConfig? expected = null, Action<string>? warn = null, Precision precision = Precision.F32, Vocabulary? vocabulary = null)
     {
+        if (!Directory.Exists(path) && WeightsFile.FormatOf(path) != WeightsFormat.Checkpoint) return LoadForeign(device, path, expected, precision, vocabulary);
         using var file = Checkpoint.Open(path, warn);
-        var (config, vocabulary) = Describe(file);
+        var (config, words) = Describe(file);
         if (expected != null) RequireSameModel(expected, config, file.Path);
+        if (vocabulary != null && !vocabulary.Lines.SequenceEqual(words.Lines, StringComparer.Ordinal))
+            throw new ConfigException($"{file.Path} carries the vocabulary it was trained with, and the one given is another; leave it out (--vocabulary is for files of other programs)");
+        return Load(device, new PlipModel(config), file.Tensors.Under(ModelPrefix), words, precision, file.Path, file.Step);
+    }
+
+    private static PlipCheckpoint LoadForeign(Device device, string path, PlipConfig? given, Precision precision, Vocabulary? vocabulary)
+    {
+        using var file = WeightsFile.Open(path);
+        var weights = KnownWeights.Of(file);
+        var config = ReleasedCheckpoint.Describe(weights, given);
+        var words = vocabulary ?? (file.Metadata.TryGetValue(VocabularyKey, out var lines) ? Vocabulary.FromLines(lines.Split('\n'), path) : null)
+            ?? throw new ConfigException(FormattableString.Invariant($"{path} holds no vocabulary: give the vocab.txt that its text encoder was trained with, of {config.Text.VocabularySize} lines (BERT-base-uncased's has 30522), with --vocabulary"));
+        if (words.Size != config.Text.VocabularySize)
+            throw new ConfigException(FormattableString.Invariant($"{path} knows {config.Text.VocabularySize} word pieces, the vocabulary has {words.Size}; give the vocab.txt it was trained with"));
         var model = new PlipModel(config);
+        return Load(device, model, ReleasedCheckpoint.State(weights, model), words, precision, path, 0);
+    }
+
+    private static PlipCheckpoint Load(Device device, PlipModel model, StateDict state, Vocabulary words, Precision precision, string path, long step)
+    {
         var store = model.Materialize(device, training: false, precision);
         try
         {
-            store.Load(file.Tensors.Under(ModelPrefix));
+            store.Load(state);
         }
         catch
         {
@@ -75,7 +103,7 @@ public sealed class PlipCheckpoint : IDisposable
             throw;
         }
         model.Eval();
-        return new PlipCheckpoint(device, model, store, vocabulary, file.Path, file.Step, Digest(file.Path));
+        return new PlipCheckpoint(device, model, store, words, path, step, Digest(path));
     }
 
     /// <summary>Embeds texts: (Count, D), row-major, L2-normalised.</summary>

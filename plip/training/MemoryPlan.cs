@@ -67,9 +67,10 @@ public sealed class MemoryPlan
         Add($"moments of {training.Optimizer}", optimizer.StateBytes);
         using var ema = training.Ema > 0 ? new Ema(store, training.Ema) : null;
         Add("averaged weights", ema == null ? 0 : store.Values.Bytes);
+        using var scaler = Recipe.Scaler(training, device);
         Rest(parts, device.MemoryInUse.Bytes, "running statistics and constants");
         model.Train();
-        using var runner = new StepRunner(model, device);
+        using var runner = new StepRunner(model, device, scaler);
         var batch = SyntheticBatch.Make(
             training.BatchSize, 3 * config.Image.Height * config.Image.Width, config.Text.MaxTokens, config.Text.VocabularySize, training.Seed, tokens, pictures: false);
 
@@ -77,7 +78,7 @@ public sealed class MemoryPlan
         var start = device.MemoryInUse.Bytes;
         using var profiler = Profiler.Start(device);
         runner.Run(batch, 1);
-        optimizer.Step(0, GradientClip.Measure(store));
+        optimizer.Step(0, GradientClip.Measure(store, scaler: scaler));
         var profile = profiler.Stop();
         var forward = profile.Events.First(e => e is { Kind: ProfileKind.Phase, Name: "forward" });
         Add("the batch", forward.MemoryInUse - start);

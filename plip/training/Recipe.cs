@@ -15,6 +15,9 @@ public static class Recipe
         _ => throw new ConfigException($"training.optimizer: there is no {config.Optimizer}"),
     };
 
+    /// <summary>The factor on the loss that F16 needs, on a device; null where the precision needs none.</summary>
+    public static LossScaler? Scaler(TrainingConfig config, Device device) => config.Precision == Precision.F16 ? new LossScaler(device) : null;
+
     /// <summary>Linear warm-up into the chosen schedule, over <paramref name="total"/> steps.</summary>
     public static ILearningRate Schedule(TrainingConfig config, long total)
     {

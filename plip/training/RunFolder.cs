@@ -10,8 +10,11 @@ namespace Plip.Training;
 /// <summary>Where a run stands. With the seed this is all that resuming needs: order, augmentation, masking and dropout follow from it.</summary>
 internal sealed record TrainerState
 {
-    /// <summary>Optimiser steps done.</summary>
+    /// <summary>Steps done, those included whose update was refused.</summary>
     public long Step { get; init; }
+
+    /// <summary>Steps whose update was refused, for a gradient overflowed in F16.</summary>
+    public long Refused { get; init; }
 
     /// <summary>The best validation mAP so far.</summary>
     public double BestMap { get; init; }
@@ -25,7 +28,7 @@ internal sealed record TrainerState
 /// </summary>
 internal sealed class RunFolder(string folder, Action<string>? warn)
 {
-    private const string OptimizerPrefix = "optimizer.", EmaPrefix = "ema.";
+    private const string OptimizerPrefix = "optimizer.", EmaPrefix = "ema.", ScalerPrefix = "scaler.";
 
     public string Metrics
     {
@@ -50,17 +53,18 @@ internal sealed class RunFolder(string folder, Action<string>? warn)
         Checkpoint.Save(Best, state.Step, tensors, Metadata(config, vocabulary, state), keep: 1, warn);
     }
 
-    public void SaveLast(PlipConfig config, Vocabulary vocabulary, ParameterStore store, Optimizer optimizer, Ema? ema, TrainerState state)
+    public void SaveLast(PlipConfig config, Vocabulary vocabulary, ParameterStore store, Optimizer optimizer, Ema? ema, LossScaler? scaler, TrainerState state)
     {
         var tensors = new StateDict();
         tensors.Add(store.StateDict(), PlipCheckpoint.ModelPrefix);
         tensors.Add(optimizer.StateDict(), OptimizerPrefix);
         if (ema != null) tensors.Add(ema.StateDict(), EmaPrefix);
+        if (scaler != null) tensors.Add(scaler.StateDict(), ScalerPrefix);
         LastGood = Checkpoint.Save(Last, state.Step, tensors, Metadata(config, vocabulary, state), keep: 2, warn);
     }
 
     /// <summary>Loads the newest valid checkpoint of checkpoints/last into a run of the same configuration.</summary>
-    public TrainerState Resume(PlipConfig config, Vocabulary vocabulary, ParameterStore store, Optimizer optimizer, Ema? ema)
+    public TrainerState Resume(PlipConfig config, Vocabulary vocabulary, ParameterStore store, Optimizer optimizer, Ema? ema, LossScaler? scaler)
     {
         using var file = Checkpoint.Open(Last, warn);
         var (savedConfig, savedWords) = PlipCheckpoint.Describe(file);
@@ -78,6 +82,7 @@ internal sealed class RunFolder(string folder, Action<string>? warn)
         store.Load(file.Tensors.Under(PlipCheckpoint.ModelPrefix));
         optimizer.Load(file.Tensors.Under(OptimizerPrefix));
         ema?.Load(file.Tensors.Under(EmaPrefix));
+        scaler?.Load(file.Tensors.Under(ScalerPrefix));
         LastGood = file.Path;
         return state;
     }

@@ -21,6 +21,7 @@ public sealed class StepProfiler : IDisposable
     private readonly Device _device;
     private readonly ParameterStore _store;
     private readonly Optimizer _optimizer;
+    private readonly LossScaler? _scaler;
     private readonly StepRunner _runner;
     private readonly Batch _batch;
     private readonly TrainingConfig _training;
@@ -39,7 +40,8 @@ public sealed class StepProfiler : IDisposable
             _training.BatchSize, 3 * config.Image.Height * config.Image.Width, config.Text.MaxTokens, config.Text.VocabularySize, _training.Seed);
         _store = model.Materialize(device);
         _optimizer = Recipe.Optimizer(_training, _store);
-        _runner = new StepRunner(model, device); // not captured: a graph is one event, its kernels are what is looked for
+        _scaler = Recipe.Scaler(_training, device);
+        _runner = new StepRunner(model, device, _scaler); // not captured: a graph is one event, its kernels are what is looked for
         model.Train();
     }
 
@@ -74,7 +76,7 @@ public sealed class StepProfiler : IDisposable
         _store.ZeroGrad();
         _runner.Run(_batch, 1);
         using var phase = Profiler.Phase(_device, "optimizer");
-        var norm = GradientClip.Measure(_store, _training.ClipNorm > 0 ? _training.ClipNorm : double.PositiveInfinity);
+        var norm = GradientClip.Measure(_store, _training.ClipNorm > 0 ? _training.ClipNorm : double.PositiveInfinity, scaler: _scaler);
         // Noise teaches nothing; with a rate of zero the arithmetic is the same and the weights stay sound.
         _optimizer.Step(0, norm);
     }
@@ -84,6 +86,7 @@ public sealed class StepProfiler : IDisposable
     {
         _runner.Dispose();
         _optimizer.Dispose();
+        _scaler?.Dispose();
         _store.Dispose();
     }
 }

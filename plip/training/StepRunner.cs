@@ -12,11 +12,12 @@ namespace Plip.Training;
 /// </summary>
 /// <param name="model">The model, in training mode.</param>
 /// <param name="device">Where its parameters are.</param>
+/// <param name="scaler">The factor on the loss where activations are F16: gradients are those of the loss times it. Null for none.</param>
 /// <param name="graphs">Whether to capture graphs where the device can. The results are the same bits.</param>
 /// <param name="kept">
 /// Shapes that are kept; beyond it the one that was not used for longest goes. A graph costs the host some megabytes; on the GPU all share their memory.
 /// </param>
-internal sealed class StepRunner(PlipModel model, Device device, bool graphs = false, int kept = 16) : IDisposable
+internal sealed class StepRunner(PlipModel model, Device device, LossScaler? scaler = null, bool graphs = false, int kept = 16) : IDisposable
 {
     private readonly ulong _seed = model.Config.Training.Seed;
     private readonly Dictionary<(BatchShape Shape, float Scale), Shaped> _shapes = [];
@@ -88,7 +89,7 @@ internal sealed class StepRunner(PlipModel model, Device device, bool graphs = f
         }
         tasks = [.. names];
         if (total == null) return null;
-        total.Backward(scale);
+        (scaler?.Apply(total.Keep()) ?? total).Backward(scale);
         using var quiet = step.NoGrad();
         return Ops.Concat([.. losses.Prepend(total).Select(l => Ops.Reshape(l, 1))], 0);
     }

@@ -27,6 +27,9 @@ public sealed record TrainerOptions
     /// <summary>Bytes for keeping resized pictures between epochs.</summary>
     public long CacheBytes { get; init; } = 1L << 30;
 
+    /// <summary>Called with a new run's model and memory before anything else reads them, to start from given weights; not when a run is resumed.</summary>
+    public Action<PlipModel, ParameterStore>? Start { get; init; }
+
     /// <summary>Called after every step, on the training thread.</summary>
     public Action<TrainingProgress>? Progress { get; init; }
 
@@ -51,6 +54,7 @@ public sealed class Trainer : IDisposable
     private readonly CaptionEncoder _captions;
     private readonly Optimizer _optimizer;
     private readonly Ema? _ema;
+    private readonly LossScaler? _scaler;
     private readonly MaskingCurriculum _curriculum;
     private readonly RunFolder _folder;
     private TrainerState _state = new();
@@ -75,15 +79,18 @@ public sealed class Trainer : IDisposable
         Model = new PlipModel(config);
         Vocabulary = vocabulary;
         Store = Model.Materialize(device);
+        if (!options.Resume) Begin(options.Start);
         _optimizer = Recipe.Optimizer(config.Training, Store);
         _ema = config.Training.Ema > 0 ? new Ema(Store, config.Training.Ema) : null;
+        _scaler = Recipe.Scaler(config.Training, device);
+        if (device is CudaDevice gpu) gpu.AllowTf32 = config.Training.Tf32; // the configuration decides, whatever ran on the device before
         _captions = new CaptionEncoder(new CaptionTokenizer(vocabulary));
         _curriculum = MaskingCurriculum.Parse(config.Tasks.Iap.Curriculum);
         _folder = new RunFolder(options.Folder, options.Warning);
         if (!options.Resume) return;
         try
         {
-            _state = _folder.Resume(config, vocabulary, Store, _optimizer, _ema);
+            _state = _folder.Resume(config, vocabulary, Store, _optimizer, _ema, _scaler);
         }
         catch
         {
@@ -101,8 +108,14 @@ public sealed class Trainer : IDisposable
     /// <summary>Its words.</summary>
     public Vocabulary Vocabulary { get; }
 
-    /// <summary>Optimiser steps done.</summary>
+    /// <summary>Steps done, those included whose update was refused.</summary>
     public long Step => _state.Step;
+
+    /// <summary>Steps whose update was refused, for a gradient overflowed in F16; they are among <see cref="Step"/>.</summary>
+    public long Refused => _state.Refused;
+
+    /// <summary>The factor on the loss; null where the precision needs none.</summary>
+    internal LossScaler? Scaler => _scaler;
 
     /// <summary>Batches, and updates, that were replays of a CUDA graph in the latest <see cref="Run"/>.</summary>
     public (long Batches, long Updates) Replays { get; private set; }
@@ -117,19 +130,22 @@ public sealed class Trainer : IDisposable
     /// <param name="until">Stop (and save) after this many optimiser steps in all; 0 for the plan's end.</param>
     /// <param name="cancellation">Checked between steps.</param>
     /// <returns>True when the plan was finished.</returns>
-    /// <exception cref="DivergedException">A loss, a gradient or, at a validation, the model is not finite; nothing was updated with it or saved.</exception>
+    /// <exception cref="DivergedException">
+    /// A loss, a gradient or, at a validation, the model is not finite; nothing was updated with it or saved. In F16 a gradient is that only where the
+    /// loss is not scaled any more: until then the update is refused and the scale halved.
+    /// </exception>
     /// <exception cref="DataException">A picture or caption cannot be used; names the file and entry.</exception>
     public bool Run(long until = 0, CancellationToken cancellation = default)
     {
         var config = Model.Config;
         var settings = BatchSettings(config, _options.CacheBytes);
-        var sampler = new IdentityBatchSampler(_options.Train, settings.BatchSize, settings.Seed, settings.Kind, settings.ImagesPerIdentity);
+        var sampler = new IdentityBatchSampler(_options.Train, settings.BatchSize, settings.Seed, settings.Kind, settings.ImagesPerIdentity, settings.BlockSize, settings.OpenBlocks);
         var plan = TrainingPlan.For(config.Training, sampler.BatchesPerEpoch);
         using var loader = new BatchLoader(
             _options.Train, _captions, settings, batch => _curriculum.At(plan.Progress(batch)), startStep: _state.Step * plan.Accumulation);
         var schedule = Recipe.Schedule(config.Training, plan.TotalSteps);
         var end = until > 0 ? Math.Min(until, plan.TotalSteps) : plan.TotalSteps;
-        using var runner = new StepRunner(Model, _device, config.Training.CudaGraphs);
+        using var runner = new StepRunner(Model, _device, _scaler, config.Training.CudaGraphs);
         using var update = new Replayed(_device, config.Training.CudaGraphs);
         using var log = new MetricsLog(_folder.Metrics, _state.Step > 0 ? _state.Step : null);
         var speed = new Speed();
@@ -142,19 +158,34 @@ public sealed class Trainer : IDisposable
                 return false;
             }
             _garbage.Begin(plan.Epoch(_state.Step));
+            var scale = _scaler?.Scale;
             var (losses, norm, rate) = Update(loader, runner, update, schedule);
             var seen = speed.Tick(config.Training.BatchSize * config.Training.Accumulation);
+            KeyValuePair<string, double>[] scaled = scale is { } s ? [new("loss_scale", s), new("refused_updates", _state.Refused)] : [];
             log.Write("train", _state.Step, [.. losses.Tasks.Select(t => KeyValuePair.Create(t.Key, t.Value)),
-                new("loss", losses.Total), new("learning_rate", rate), new("gradient_norm", norm)]);
+                new("loss", losses.Total), new("learning_rate", rate), new("gradient_norm", norm), .. scaled]);
             _garbage.End();
             Replays = (runner.Replays, update.Replays);
             if (_state.Step % plan.ValidateEvery == 0 || _state.Step == plan.TotalSteps) Validate(log);
             _options.Progress?.Invoke(new TrainingProgress(
                 _state.Step, plan.TotalSteps, plan.Epoch(_state.Step - 1), losses.Total, losses.Tasks, rate, norm, seen,
-                speed.Remaining(plan.TotalSteps - _state.Step), _latest));
+                speed.Remaining(plan.TotalSteps - _state.Step), _latest, scale, _state.Refused));
         }
         if (_state.Step % plan.ValidateEvery != 0 && _state.Step != plan.TotalSteps) SaveLast();
         return _state.Step == plan.TotalSteps;
+    }
+
+    private void Begin(Action<PlipModel, ParameterStore>? start)
+    {
+        try
+        {
+            start?.Invoke(Model, Store);
+        }
+        catch
+        {
+            Store.Dispose();
+            throw;
+        }
     }
 
     private (StepLosses Losses, double Norm, float Rate) Update(BatchLoader loader, StepRunner runner, Replayed update, ILearningRate schedule)
@@ -176,14 +207,17 @@ public sealed class Trainer : IDisposable
         _ema?.Prepare();
         update.Run(() =>
         {
-            _norm = GradientClip.Measure(Store, training.ClipNorm > 0 ? training.ClipNorm : double.PositiveInfinity);
+            _norm = GradientClip.Measure(Store, training.ClipNorm > 0 ? training.ClipNorm : double.PositiveInfinity, scaler: _scaler);
             _optimizer.Apply(_norm); // touches nothing where the norm is not finite
-            _ema?.Apply();
+            _ema?.Apply(_norm);
         });
         // Read behind the update, so that a GPU does not wait for the host in the middle of it.
         var length = _norm.Norm;
-        if (!double.IsFinite(length)) throw new DivergedException("the gradient", _state.Step, _folder.LastGood);
-        _state = _state with { Step = _state.Step + 1 };
+        var finite = double.IsFinite(length);
+        if (!finite && _scaler is not { CanShrink: true }) throw new DivergedException("the gradient", _state.Step, _folder.LastGood);
+        _scaler?.Update(finite);
+        // A refused update is a step of the plan all the same: batches, rate and curriculum stay functions of the step alone.
+        _state = _state with { Step = _state.Step + 1, Refused = _state.Refused + (finite ? 0 : 1) };
         return (StepLosses.Mean(parts), length, rate);
     }
 
@@ -234,9 +268,9 @@ public sealed class Trainer : IDisposable
         if (!float.IsFinite(Ops.Sum(Store.Values).Item())) throw new DivergedException("a weight", _state.Step, _folder.LastGood);
     }
 
-    private void SaveLast() => _folder.SaveLast(Model.Config, Vocabulary, Store, _optimizer, _ema, _state);
+    private void SaveLast() => _folder.SaveLast(Model.Config, Vocabulary, Store, _optimizer, _ema, _scaler, _state);
 
-    private static BatchSettings BatchSettings(PlipConfig config, long cacheBytes) => new()
+    internal static BatchSettings BatchSettings(PlipConfig config, long cacheBytes) => new()
     {
         BatchSize = config.Training.BatchSize,
         MaxTokens = config.Text.MaxTokens,
@@ -244,6 +278,8 @@ public sealed class Trainer : IDisposable
         Seed = config.Training.Seed,
         Kind = config.Training.Sampler,
         ImagesPerIdentity = config.Training.ImagesPerIdentity,
+        BlockSize = config.Training.BlockSize,
+        OpenBlocks = config.Training.OpenBlocks,
         Workers = config.Training.Workers,
         CacheBytes = cacheBytes,
     };
@@ -253,6 +289,7 @@ public sealed class Trainer : IDisposable
     {
         _optimizer.Dispose();
         _ema?.Dispose();
+        _scaler?.Dispose();
         Store.Dispose();
     }
 

@@ -1,19 +1,22 @@
 namespace Plip.Training;
 
 /// <summary>What a run says of itself after each step.</summary>
-/// <param name="Step">Optimiser steps done.</param>
+/// <param name="Step">Steps done, those included whose update was refused.</param>
 /// <param name="TotalSteps">Optimiser steps of the run.</param>
 /// <param name="Epoch">The epoch, from 0.</param>
 /// <param name="Loss">The total loss.</param>
 /// <param name="TaskLosses">Each task's loss, not weighted, by name.</param>
 /// <param name="LearningRate">The base rate of this step.</param>
-/// <param name="GradientNorm">Global L2 norm before clipping.</param>
+/// <param name="GradientNorm">Global L2 norm before clipping, without the loss scale; not finite where the update was refused.</param>
 /// <param name="ImagesPerSecond">Pictures per second, averaged over the last steps.</param>
 /// <param name="Remaining">Estimated time to the end.</param>
 /// <param name="Validation">The latest validation, or null before the first.</param>
+/// <param name="LossScale">The factor on this step's loss, in F16; null where there is none.</param>
+/// <param name="Refused">Steps of the run so far whose update was refused, for a gradient overflowed in F16.</param>
 public sealed record TrainingProgress(
     long Step, long TotalSteps, long Epoch, double Loss, IReadOnlyDictionary<string, double> TaskLosses,
-    double LearningRate, double GradientNorm, double ImagesPerSecond, TimeSpan Remaining, ValidationFigures? Validation);
+    double LearningRate, double GradientNorm, double ImagesPerSecond, TimeSpan Remaining, ValidationFigures? Validation,
+    double? LossScale = null, long Refused = 0);
 
 /// <summary>Figures of a validation during training, on the validation split.</summary>
 /// <param name="Step">Optimiser steps done.</param>

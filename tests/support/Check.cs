@@ -12,6 +12,9 @@ public static class Check
     /// <summary>A rounding to BF16 errs by 2⁻⁹ of the value; an op may round twice and what it rounds may exceed its result.</summary>
     public const double BF16Tolerance = 1.0 / 128;
 
+    /// <summary>What rounding to a type leaves: <see cref="BF16Tolerance"/>, an eighth of it for F16, which has three bits more.</summary>
+    public static double Tolerance(DType type) => type switch { DType.BF16 => BF16Tolerance, DType.F16 => BF16Tolerance / 8, _ => 0 };
+
     /// <summary>Forward and every gradient of <paramref name="op"/> against <paramref name="oracle"/>.</summary>
     /// <param name="device">Where to run.</param>
     /// <param name="op">The op under test, from its inputs to one output of any shape.</param>
@@ -24,16 +27,16 @@ public static class Check
     {
         using var step = device.BeginStep();
         var tensors = inputs.Select(i => i.ToTensor(device)).ToArray();
-        // What BF16 keeps of the inputs is what the formula is given.
+        // What BF16 or F16 keeps of the inputs is what the formula is given.
         var wide = tensors.Select(t => Array.ConvertAll(Ops.Cast(t, DType.F32).ToArray(), v => (double)v)).ToArray();
         var expected = oracle(wide);
         var stored = op(tensors);
-        if (stored.DType == DType.BF16) tolerance = Math.Max(tolerance, BF16Tolerance);
+        tolerance = Math.Max(tolerance, Tolerance(stored.DType));
         var y = Ops.Cast(stored, DType.F32).Keep();
         Close(expected, y.ToArray(), tolerance, "forward");
 
         if (!tensors.Any(t => t.NeedsGrad)) return;
-        // Eighths: exact in BF16, so that rounding the incoming gradient plays no part.
+        // Eighths: exact in BF16 and F16, so that rounding the incoming gradient plays no part.
         var weights = Array.ConvertAll(Values.Normal(expected.Length, 991), v => MathF.Round(v * 8) / 8);
         var w = Tensor.From(device, weights, y.Shape);
         Ops.Sum(Ops.Multiply(y, w)).Backward();
@@ -103,7 +106,13 @@ public sealed record Input(float[] Values, Shape Shape, bool Grad = true, DType 
     public Input Fixed => this with { Grad = false };
 
     /// <summary>The same input stored as BF16.</summary>
-    public Input BF16 => this with { Type = DType.BF16 };
+    public Input BF16 => As(DType.BF16);
+
+    /// <summary>The same input stored as F32, BF16 and F16.</summary>
+    public Input[] InEachType => [this, BF16, As(DType.F16)];
+
+    /// <summary>The same input stored as another type.</summary>
+    public Input As(DType type) => this with { Type = type };
 
     public Tensor ToTensor(Device device)
     {

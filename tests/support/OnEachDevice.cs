@@ -8,7 +8,7 @@ namespace Plip.Tests;
 
 /// <summary>
 /// Runs a theory once for every device and, where shapes are given ("3x7"), for each of them. The method takes a device
-/// name (open it with <see cref="Devices.Open"/>) and, with shapes, an int[]. A device that is missing is reported as skipped.
+/// name (open it with <see cref="Devices.Open"/>), with shapes an int[], and with <see cref="In16Bits"/> a type. A device that is missing is reported as skipped.
 /// </summary>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class OnEachDeviceAttribute(params string[] shapes) : DataAttribute
@@ -16,13 +16,22 @@ public sealed class OnEachDeviceAttribute(params string[] shapes) : DataAttribut
     /// <summary>For what only the CPU device has.</summary>
     public bool CpuOnly { get; set; }
 
+    /// <summary>
+    /// Once in BF16 and once in F16. F16 not on "cuda-exact": what a kernel reads and writes is what it does in BF16, and each type is another compilation.
+    /// </summary>
+    public bool In16Bits { get; set; }
+
     public override ValueTask<IReadOnlyCollection<ITheoryDataRow>> GetData(MethodInfo testMethod, DisposalTracker disposalTracker)
     {
         var rows = new List<ITheoryDataRow>();
         foreach (var device in CpuOnly ? Devices.Cpu : [.. Devices.Cpu, .. Devices.Cuda])
         {
-            if (shapes.Length == 0) rows.Add(new TheoryDataRow(device));
-            foreach (var s in shapes) rows.Add(new TheoryDataRow(device, s.Split('x').Select(int.Parse).ToArray()));
+            object[][] cases = shapes.Length == 0 ? [[device]] : [.. shapes.Select(s => (object[])[device, s.Split('x').Select(int.Parse).ToArray()])];
+            foreach (var c in cases)
+            {
+                if (!In16Bits) rows.Add(new TheoryDataRow(c));
+                else foreach (var type in device == "cuda-exact" ? (DType[])[DType.BF16] : [DType.BF16, DType.F16]) rows.Add(new TheoryDataRow([.. c, type]));
+            }
         }
         return ValueTask.FromResult<IReadOnlyCollection<ITheoryDataRow>>(rows);
     }

@@ -8,7 +8,7 @@ internal static class DataCheckCommand
 {
     public static Command Create()
     {
-        var directory = new Argument<string>("directory") { Description = "The data set's folder." };
+        var directory = new Argument<string>("directory") { Description = "The data set's folder, a folder of shards, or one .tar." };
         var json = new Option<string?>("--json") { Description = "Write the findings to this file as well." };
         var splitFile = Options.SplitFile();
         var command = new Command("check", "Count pictures, identities and captions; find missing and broken files. Exits 1 if there are errors.") { directory, json, splitFile };

@@ -8,9 +8,7 @@ namespace Plip.Tool;
 /// <summary>Options that several commands share, so that they are spelled and explained once.</summary>
 internal static class Options
 {
-    public static Option<string> Checkpoint() => new("--checkpoint") { Description = "A checkpoint file, or a folder of which the newest valid one is taken.", Required = true };
-
-    public static Option<string> Data() => new("--data") { Description = "A data set's folder: SYNTH-PEDES, CUHK-PEDES, ICFG-PEDES or RSTPReid layout.", Required = true };
+    public static Option<string> Data() => new("--data") { Description = "A data set's folder: SYNTH-PEDES, CUHK-PEDES, ICFG-PEDES or RSTPReid layout, or tar shards (a folder of them, or one .tar).", Required = true };
 
     public static Option<string?> SplitFile() => new("--split-file") { Description = "External split: JSON {\"train\": [ids], \"val\": [ids], \"test\": [ids]}." };
 
@@ -18,7 +16,7 @@ internal static class Options
 
     public static Option<int?> Batch() => new("--batch") { Description = "Pairs in the batch, in place of the configuration's; plip-rn50 on a CPU wants 8." };
 
-    public static Option<Precision?> Precision() => new("--precision") { Description = "F32, or BF16 for activations and matrices, in place of the configuration's." };
+    public static Option<Precision?> Precision() => new("--precision") { Description = "F32, or BF16 or F16 for activations and matrices, in place of the configuration's." };
 
     /// <summary>A configuration with what the command line says of its step.</summary>
     public static PlipConfig Load(string config, int? batch, Precision? precision)

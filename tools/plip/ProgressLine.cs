@@ -25,7 +25,7 @@ internal sealed class ProgressLine : IDisposable
         var losses = string.Join(' ', p.TaskLosses.Select(t => string.Create(CultureInfo.InvariantCulture, $"{t.Key} {t.Value:0.000}")));
         var figures = string.Create(
             CultureInfo.InvariantCulture,
-            $"{p.Step}/{p.TotalSteps}  {losses}  {p.ImagesPerSecond:0} img/s  {(p.Validation is { } v ? $"val R@1 {100 * v.R1:0.0} mAP {100 * v.Map:0.0}  " : "")}ETA {Time(p.Remaining)}");
+            $"{p.Step}/{p.TotalSteps}  {losses}  {p.ImagesPerSecond:0} img/s  {(p.Refused > 0 ? $"refused {p.Refused}, loss scale {p.LossScale:0}  " : "")}{(p.Validation is { } v ? $"val R@1 {100 * v.R1:0.0} mAP {100 * v.Map:0.0}  " : "")}ETA {Time(p.Remaining)}");
         if (!_terminal)
         {
             Console.Out.WriteLine(figures);

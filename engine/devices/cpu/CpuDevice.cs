@@ -82,7 +82,10 @@ public sealed unsafe class CpuDevice : Device
             case (512, DType.BF16): kernel.Run<Vec512, BF16>(this); break;
             case (256, DType.BF16): kernel.Run<Vec256, BF16>(this); break;
             case (_, DType.BF16): kernel.Run<Vec128, BF16>(this); break;
-            default: throw new NotSupportedException($"{kernel.Work.Name}: elements are stored as F32 or BF16 on the CPU, not {type}; convert with Ops.Cast");
+            case (512, DType.F16): kernel.Run<Vec512, F16>(this); break;
+            case (256, DType.F16): kernel.Run<Vec256, F16>(this); break;
+            case (_, DType.F16): kernel.Run<Vec128, F16>(this); break;
+            default: throw new NotSupportedException($"{kernel.Work.Name}: elements are stored as F32, BF16 or F16, not {type}; convert with Ops.Cast");
         }
     }
 

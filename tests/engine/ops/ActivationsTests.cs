@@ -81,7 +81,7 @@ public class ActivationsTests
     private static void Matches(string device, int[] shape, Func<Tensor, Tensor> op, Func<double, double> formula)
     {
         using var d = Devices.Open(device);
-        foreach (var x in (Input[])[Input.Normal(new(shape), 3, 2), Input.Normal(new(shape), 3, 2).BF16])
+        foreach (var x in Input.Normal(new(shape), 3, 2).InEachType)
             Check.Op(d, t => op(t[0]), v => Array.ConvertAll(v[0], e => formula(e)), [x], 2e-6);
     }
 

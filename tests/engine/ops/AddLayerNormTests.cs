@@ -17,13 +17,13 @@ public class AddLayerNormTests
                 [Input.Normal(new(shape), 1), Input.Normal(new(shape), 2), Input.Normal(new(shape[1]), 3), Input.Normal(new(shape[1]), 4)], 1e-4);
     }
 
-    [Theory, OnEachDevice("3x7", "130x33", "9x64")]
-    public void Matches_in_BF16(string device, int[] shape)
+    [Theory, OnEachDevice("3x7", "130x33", "9x64", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] shape, DType type)
     {
         using var d = Devices.Open(device);
         Check.Op(
             d, t => Ops.AddLayerNorm(t[0], t[1], t[2], t[3], 1e-5f, 0.3f, s_random), x => Formula(x, shape[1], 0.3f),
-            [Input.Normal(new(shape), 1).BF16, Input.Normal(new(shape), 2).BF16, Input.Normal(new(shape[1]), 3), Input.Normal(new(shape[1]), 4)], 2 * Check.BF16Tolerance);
+            [Input.Normal(new(shape), 1).As(type), Input.Normal(new(shape), 2).As(type), Input.Normal(new(shape[1]), 3), Input.Normal(new(shape[1]), 4)], 2 * Check.Tolerance(type));
     }
 
     /// <summary>The same bits as dropout, sum and norm one after the other, forward and backward, with the step as a number and in memory.</summary>

@@ -19,15 +19,15 @@ public class AttentionTests
             [Input.Normal(shape, 1), Input.Normal(shape, 2), Input.Normal(shape, 3)], 2e-5);
     }
 
-    [Theory, OnEachDevice("2x3x4x1x6", "1x16x5x2", "2x5x17x3")]
-    public void Matches_in_BF16(string device, int[] s)
+    [Theory, OnEachDevice("2x3x4x1x6", "1x16x5x2", "2x5x17x3", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] s, DType type)
     {
         using var d = Devices.Open(device);
         var (heads, width, at) = (s[0], s[1], Offsets(s[2..]));
         var shape = new Shape(at[^1], heads * width);
         Check.Op(d, t => Ops.Attention(t[0], t[1], t[2], Tensor.From(d, at, new(at.Length)), heads),
             x => Forward(x[0], x[1], x[2], at, at, heads, width, 1 / Math.Sqrt(width)),
-            [Input.Normal(shape, 1).BF16, Input.Normal(shape, 2).BF16, Input.Normal(shape, 3).BF16], 2e-5);
+            [Input.Normal(shape, 1).As(type), Input.Normal(shape, 2).As(type), Input.Normal(shape, 3).As(type)], 2e-5);
     }
 
     /// <summary>Every head width in use (64 BERT, 256 CLIP's pool), lengths over both panels and over a block of 64 queries.</summary>

@@ -16,12 +16,12 @@ public class BatchNormTests
             x => Oracle(x[0], x[1], x[2], null, null, null, false), Inputs(shape, false), 1e-4);
     }
 
-    [Theory, OnEachDevice("7x3", "21x8", "43x24", "5x64")]
-    public void Matches_in_BF16(string device, int[] shape)
+    [Theory, OnEachDevice("7x3", "21x8", "43x24", "5x64", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] shape, DType type)
     {
         using var d = Devices.Open(device);
         var (mean, variance) = Running(d, shape[1]);
-        var inputs = Inputs(shape, true).Select(i => i.Shape.Rank == 2 ? i.BF16 : i).ToArray();
+        var inputs = Inputs(shape, true).Select(i => i.Shape.Rank == 2 ? i.As(type) : i).ToArray();
         Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, true),
             x => Oracle(x[0], x[1], x[2], null, null, null, false), inputs[..3], 1e-4);
         Check.Op(d, t => Ops.BatchNorm(t[0], t[1], t[2], mean, variance, true, relu: true),

@@ -64,7 +64,7 @@ public class ContrastStreamTests
     }
 
     /// <summary>F16 holds no numbers below 6e-8: gradients by embeddings of length 1,000 would be lost without their powers of two.</summary>
-    [Theory, InlineData("cuda"), InlineData("cuda-exact")]
+    [Theory, OnEachDevice]
     public void Matches_the_formula_in_F16_whatever_the_lengths(string device)
     {
         using var d = Devices.Open(device);
@@ -137,7 +137,7 @@ public class ContrastStreamTests
     {
         using var d = Devices.Open(device);
         using var forced = Contrast.Force(ContrastPath.Streamed);
-        foreach (var type in d is CudaDevice ? new[] { DType.F32, DType.BF16, DType.F16 } : [DType.F32, DType.BF16])
+        foreach (var type in new[] { DType.F32, DType.BF16, DType.F16 })
             foreach (var c in s_cases)
             {
                 using var step = d.BeginStep(recordGradients: false);
@@ -203,8 +203,6 @@ public class ContrastStreamTests
         using var step = d.BeginStep();
         var bytes = Tensor.Zeros(d, new(2, 3), DType.I32);
         Assert.StartsWith("InfoNce: expected embeddings of a float type, got I32 (2, 3)", Assert.Throws<ArgumentException>(() => Ops.InfoNce(bytes, bytes)).Message);
-        var halves = Tensor.Zeros(d, new(40, 3), DType.F16);
-        Assert.Contains("not F16; convert with Ops.Cast", Assert.Throws<NotSupportedException>(() => Ops.InfoNce(halves, halves)).Message);
     }
 
     [Fact]

@@ -18,12 +18,12 @@ public class Conv2dBatchNormTests
     }
 
     /// <summary>Where tensor cores take it. What is stored of the convolution is rounded before batch norm divides by its deviation.</summary>
-    [Theory, OnEachDevice(Stem, Pointwise, Ragged, Odd)]
-    public void Matches_in_BF16(string device, int[] q)
+    [Theory, OnEachDevice(Stem, Pointwise, Ragged, Odd, In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] q, DType type)
     {
         using var d = Devices.Open(device);
         var s = Geometry(q);
-        Check.Op(d, t => Run(t, s, q[9], false, Running(d, s.K, q[9])), v => Oracle(v, s, q[9], false), InBF16(Inputs(s, false)), 1e-4);
+        Check.Op(d, t => Run(t, s, q[9], false, Running(d, s.K, q[9])), v => Oracle(v, s, q[9], false), Stored(Inputs(s, false), type), 1e-4);
     }
 
     /// <summary>The two ops one after the other: the same bits on the CPU; on a GPU the same but for the order of the statistics' sums.</summary>
@@ -129,7 +129,7 @@ public class Conv2dBatchNormTests
     private static float[] Once(Device d, ConvShape s, int groups, bool fused)
     {
         using var step = d.BeginStep();
-        var t = InBF16(Inputs(s, true)).Select(i => i.ToTensor(d)).ToArray();
+        var t = Stored(Inputs(s, true), DType.BF16).Select(i => i.ToTensor(d)).ToArray();
         var running = Running(d, s.K, groups);
         var y = fused
             ? Run(t, s, groups, true, running)
@@ -155,7 +155,7 @@ public class Conv2dBatchNormTests
         return residual ? [.. four, Input.Normal(new(s.N, s.Ho, s.Wo, s.K), 5)] : four;
     }
 
-    private static Input[] InBF16(Input[] inputs) => [.. inputs.Select(i => i.Shape.Rank == 4 ? i.BF16 : i)];
+    private static Input[] Stored(Input[] inputs, DType type) => [.. inputs.Select(i => i.Shape.Rank == 4 ? i.As(type) : i)];
 
     private static ConvShape Geometry(int[] q) => new(
         q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7], q[8], (q[1] + 2 * q[8] - q[4]) / q[7] + 1, (q[2] + 2 * q[8] - q[5]) / q[7] + 1);

@@ -54,19 +54,19 @@ public class Conv2dTests
         "1x64x20x3x3x3x16x2x1", "1x17x19x3x3x3x256x2x1", "1x9x12x2x3x3x24x1x4")]
     public void Matches_where_pictures_have_few_channels(string device, int[] q) => MatchesOnce(device, q);
 
-    /// <summary>From BF16 it is, but for the rounding of what is stored, what F32 makes of the same numbers.</summary>
-    [Theory, OnEachDevice("2x7x5x16x3x3x48x1x1", "2x10x8x144x3x3x16x1x1", "1x11x9x16x3x3x16x2x1")]
-    public void Minimal_filtering_matches_in_BF16(string device, int[] q)
+    /// <summary>From 16 bits it is, but for the rounding of what is stored, what F32 makes of the same numbers.</summary>
+    [Theory, OnEachDevice("2x7x5x16x3x3x48x1x1", "2x10x8x144x3x3x16x1x1", "1x11x9x16x3x3x16x2x1", In16Bits = true)]
+    public void Minimal_filtering_matches_in_16_bits(string device, int[] q, DType type)
     {
         using var d = Devices.Open(device);
         var s = Geometry(q);
         using var step = d.BeginStep();
-        var (x, w) = (Input.Normal(new(s.N, s.H, s.W, s.C), 1).BF16.ToTensor(d), Input.Normal(new(s.R, s.S, s.C, s.K), 2).BF16.ToTensor(d));
+        var (x, w) = (Input.Normal(new(s.N, s.H, s.W, s.C), 1).As(type).ToTensor(d), Input.Normal(new(s.R, s.S, s.C, s.K), 2).As(type).ToTensor(d));
         var (wideX, wideW) = (Tensor.From(d, Ops.Cast(x, DType.F32).ToArray(), x.Shape).WithGrad(), Tensor.From(d, Ops.Cast(w, DType.F32).ToArray(), w.Shape).WithGrad());
         var y = Ops.Cast(Ops.Conv2d(x, w, null, s.Stride, s.Padding), DType.F32).Keep();
         var wideY = Ops.Conv2d(wideX, wideW, null, s.Stride, s.Padding).Keep();
         Check.Close(Array.ConvertAll(wideY.ToArray(), v => (double)v), y.ToArray(), 4e-3, "forward");
-        var g = Ops.Cast(Input.Normal(y.Shape, 5).BF16.ToTensor(d), DType.F32).ToArray();
+        var g = Ops.Cast(Input.Normal(y.Shape, 5).As(type).ToTensor(d), DType.F32).ToArray();
         Ops.Sum(Ops.Add(Ops.Multiply(y, Tensor.From(d, g, y.Shape)), Ops.Multiply(wideY, Tensor.From(d, g, y.Shape)))).Backward();
         Check.Close(Array.ConvertAll(wideX.Grad!.ToArray(), v => (double)v), Ops.Cast(x.Grad!, DType.F32).ToArray(), 4e-3, "data gradient");
         Check.Close(Array.ConvertAll(wideW.Grad!.ToArray(), v => (double)v), w.Grad!.ToArray(), 2e-5, "weight gradient");
@@ -120,22 +120,22 @@ public class Conv2dTests
         Check.Close(expected, w.Grad!.ToArray(), 2e-5, "weight gradient");
     }
 
-    /// <summary>Pictures and filters stored as BF16: sums stay F32, so only the inputs' and the results' rounding is seen.</summary>
-    [Theory, OnEachDevice("2x5x4x3x3x3x5x1x1", "2x7x6x3x3x3x4x2x1", "1x4x4x2x1x1x3x1x0", "1x6x5x2x3x2x17x1x0", "9x3x2x2x3x3x3x1x1", "1x6x19x2x3x3x8x2x1", "2x4x25x1x2x2x12x3x1")]
-    public void Matches_in_BF16(string device, int[] q)
+    /// <summary>Pictures and filters stored in 16 bits: sums stay F32, so only the inputs' and the results' rounding is seen.</summary>
+    [Theory, OnEachDevice("2x5x4x3x3x3x5x1x1", "2x7x6x3x3x3x4x2x1", "1x4x4x2x1x1x3x1x0", "1x6x5x2x3x2x17x1x0", "9x3x2x2x3x3x3x1x1", "1x6x19x2x3x3x8x2x1", "2x4x25x1x2x2x12x3x1", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] q, DType type)
     {
         using var d = Devices.Open(device);
         var s = Geometry(q);
         Check.Op(d, t => Ops.Conv2d(t[0], t[1], t[2], s.Stride, s.Padding), v => Forward(v[0], v[1], v[2], s),
-            [Input.Normal(new(s.N, s.H, s.W, s.C), 1).BF16, Input.Normal(new(s.R, s.S, s.C, s.K), 2).BF16, Input.Normal(new(s.K), 3)], 3e-5);
+            [Input.Normal(new(s.N, s.H, s.W, s.C), 1).As(type), Input.Normal(new(s.R, s.S, s.C, s.K), 2).As(type), Input.Normal(new(s.K), 3)], 3e-5);
     }
 
-    [Theory, OnEachDevice]
-    public void Transposed_matches_in_BF16(string device)
+    [Theory, OnEachDevice(In16Bits = true)]
+    public void Transposed_matches_in_16_bits(string device, DType type)
     {
         using var d = Devices.Open(device);
         Check.Op(d, t => Ops.ConvTranspose2d(t[0], t[1], t[2], 2, 1, 1), v => Scatter(v[0], v[1], v[2], 2, 3, 4, 3, 3, 3, 5, 2, 1, 6, 8),
-            [Input.Normal(new(2, 3, 4, 3), 1).BF16, Input.Normal(new(3, 3, 5, 3), 2).BF16, Input.Normal(new(5), 3)], 3e-5);
+            [Input.Normal(new(2, 3, 4, 3), 1).As(type), Input.Normal(new(3, 3, 5, 3), 2).As(type), Input.Normal(new(5), 3)], 3e-5);
     }
 
     // n hi wi k r s c stride padding extra

@@ -12,7 +12,7 @@ public class DropoutTests
     {
         using var d = Devices.Open(device);
         foreach (var p in new[] { 0.1f, 0.5f, 0.9f })
-            foreach (var x in (Input[])[Input.Normal(new(shape), 1), Input.Normal(new(shape), 1).BF16])
+            foreach (var x in Input.Normal(new(shape), 1).InEachType)
                 Check.Op(d, t => Ops.Dropout(t[0], p, Random), v => Dropped(v[0], p), [x]);
     }
 

@@ -67,7 +67,7 @@ public class ElementwiseTests
     private static void Matches(string device, int[] shape, Func<Tensor, Tensor, Tensor> op, Func<double, double, double> formula)
     {
         using var d = Devices.Open(device);
-        foreach (var type in (DType[])[DType.F32, DType.BF16])
+        foreach (var type in (DType[])[DType.F32, DType.BF16, DType.F16])
         {
             var wide = new Shape(shape).Count > 1000; // differences of so many elements would take their square: values alone
             Input a = Input.Normal(new(shape), 1) with { Grad = !wide, Type = type }, b = Input.Normal(new(shape), 2) with { Grad = !wide, Type = type };

@@ -16,13 +16,13 @@ public class EmbeddingTests
             Check.Op(d, t => op(t[0], Tensor.From(d, picks, new(picks.Length))), x => Gather(x[0], picks, s[1]), [Input.Normal(new(s[0], s[1]))]);
     }
 
-    [Theory, OnEachDevice("1x1x1", "7x5x3", "4x33x50", "3x300x20")]
-    public void Matches_in_BF16(string device, int[] s)
+    [Theory, OnEachDevice("1x1x1", "7x5x3", "4x33x50", "3x300x20", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] s, DType type)
     {
         using var d = Devices.Open(device);
         var picks = Picks(s[0], s[2], 3);
         foreach (var op in new Func<Tensor, Tensor, Tensor>[] { Ops.Embedding, Ops.GatherRows })
-            Check.Op(d, t => op(t[0], Tensor.From(d, picks, new(picks.Length))), x => Gather(x[0], picks, s[1]), [Input.Normal(new(s[0], s[1])).BF16]);
+            Check.Op(d, t => op(t[0], Tensor.From(d, picks, new(picks.Length))), x => Gather(x[0], picks, s[1]), [Input.Normal(new(s[0], s[1])).As(type)]);
     }
 
     /// <summary>A parameter's gradient is F32 and keeps a sum that BF16 would not: 256 + 1 rounds to 256 there.</summary>

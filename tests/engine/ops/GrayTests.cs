@@ -14,11 +14,11 @@ public class GrayTests
         Check.Op(d, t => Ops.ToGray(t[0], Mean, Std), x => Gray(x[0]), [Input.Normal(new(shape), 1).Fixed], 2e-6);
     }
 
-    [Theory, OnEachDevice("2x5x7x3")]
-    public void Matches_in_BF16(string device, int[] shape)
+    [Theory, OnEachDevice("2x5x7x3", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] shape, DType type)
     {
         using var d = Devices.Open(device);
-        Check.Op(d, t => Ops.ToGray(t[0], Mean, Std), x => Gray(x[0]), [Input.Normal(new(shape), 1).Fixed.BF16]);
+        Check.Op(d, t => Ops.ToGray(t[0], Mean, Std), x => Gray(x[0]), [Input.Normal(new(shape), 1).Fixed.As(type)]);
     }
 
     /// <summary>A gray picture stays what it is, and all three channels show the same level.</summary>

@@ -13,12 +13,12 @@ public class LayerNormTests
             [Input.Normal(new(shape), 1), Input.Normal(new(shape[1]), 2), Input.Normal(new(shape[1]), 3)], 1e-4);
     }
 
-    [Theory, OnEachDevice("1x1", "3x7", "130x33")]
-    public void Matches_in_BF16(string device, int[] shape)
+    [Theory, OnEachDevice("1x1", "3x7", "130x33", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] shape, DType type)
     {
         using var d = Devices.Open(device);
         Check.Op(d, t => Ops.LayerNorm(t[0], t[1], t[2]), x => LayerNorm(x[0], x[1], x[2], shape[1]),
-            [Input.Normal(new(shape), 1).BF16, Input.Normal(new(shape[1]), 2), Input.Normal(new(shape[1]), 3)], 1e-4);
+            [Input.Normal(new(shape), 1).As(type), Input.Normal(new(shape[1]), 2), Input.Normal(new(shape[1]), 3)], 1e-4);
     }
 
     /// <summary>The numerical trap: a mean a thousand times the deviation. E[x²]−E[x]² would lose all but one digit.</summary>

@@ -17,16 +17,16 @@ public class LinearCrossEntropyTests
             [Input.Normal(new(s[0], s[1]), 1), Input.Normal(new(s[2], s[1]), 2), Input.Normal(new(s[2]), 3)]);
     }
 
-    /// <summary>Logits are F32 of what BF16 holds, so the loss is exact; gradients are rounded.</summary>
-    [Theory, OnEachDevice("3x7x5x64", "9x16x33x64", "5x12x150x64")]
-    public void Matches_in_BF16(string device, int[] s)
+    /// <summary>Logits are F32 of what 16 bits hold, so the loss is exact; gradients are rounded.</summary>
+    [Theory, OnEachDevice("3x7x5x64", "9x16x33x64", "5x12x150x64", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] s, DType type)
     {
         using var d = Devices.Open(device);
         var labels = Labels(s[0], s[2], s[0] > 3);
-        Input hidden = Input.Normal(new(s[0], s[1]), 1).BF16, weight = Input.Normal(new(s[2], s[1]), 2).BF16, bias = Input.Normal(new(s[2]), 3);
+        Input hidden = Input.Normal(new(s[0], s[1]), 1).As(type), weight = Input.Normal(new(s[2], s[1]), 2).As(type), bias = Input.Normal(new(s[2]), 3);
         double[] Oracle(double[][] x) => [Loss(x[0], x[1], x[2], labels, s[1])];
         Check.Op(d, t => Run(d, t, labels, s[3]), Oracle, [hidden.Fixed, weight.Fixed, bias.Fixed]);
-        Check.Op(d, t => Run(d, t, labels, s[3]), Oracle, [hidden, weight, bias], Check.BF16Tolerance);
+        Check.Op(d, t => Run(d, t, labels, s[3]), Oracle, [hidden, weight, bias], Check.Tolerance(type));
     }
 
     /// <summary>What it stands for, at the vocabulary's length and in several parts: the two ops, but for F32 sums of 30,522 terms in another order.</summary>

@@ -5,8 +5,8 @@ namespace Plip.Tests.Engine;
 
 public class LinearTests
 {
-    [Theory, OnEachDevice("5x7x3", "33x20x18")]
-    public void Matches_in_BF16(string device, int[] s)
+    [Theory, OnEachDevice("5x7x3", "33x20x18", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] s, DType type)
     {
         using var d = Devices.Open(device);
         var (rows, nIn, nOut) = (s[0], s[1], s[2]);
@@ -17,7 +17,7 @@ public class LinearTests
                 for (var i = 0; i < y.Length; i++) y[i] += v[2][i % nOut];
                 return y;
             },
-            [Input.Normal(new(rows, nIn), 1).BF16, Input.Normal(new(nOut, nIn), 2).BF16, Input.Normal(new(nOut), 3)]);
+            [Input.Normal(new(rows, nIn), 1).As(type), Input.Normal(new(nOut, nIn), 2).As(type), Input.Normal(new(nOut), 3)]);
     }
 
     [Theory, OnEachDevice("1x1x1", "5x7x3", "300x20x9", "33x64x48")]
@@ -51,13 +51,13 @@ public class LinearTests
         Check.Op(d, t => Ops.LinearGelu(t[0], t[1], t[2]), v => Gelu(v, rows, nIn, nOut), [x.Fixed, w.Fixed, b.Fixed]);
     }
 
-    [Theory, OnEachDevice("5x7x3", "17x5x33")]
-    public void Gelu_matches_in_BF16(string device, int[] s)
+    [Theory, OnEachDevice("5x7x3", "17x5x33", In16Bits = true)]
+    public void Gelu_matches_in_16_bits(string device, int[] s, DType type)
     {
         using var d = Devices.Open(device);
         var (rows, nIn, nOut) = (s[0], s[1], s[2]);
         Check.Op(d, t => Ops.LinearGelu(t[0], t[1], t[2]), v => Gelu(v, rows, nIn, nOut),
-            [Input.Normal(new(rows, nIn), 1).BF16, Input.Normal(new(nOut, nIn), 2).BF16, Input.Normal(new(nOut), 3)]);
+            [Input.Normal(new(rows, nIn), 1).As(type), Input.Normal(new(nOut, nIn), 2).As(type), Input.Normal(new(nOut), 3)]);
     }
 
     /// <summary>The same bits as the two ops, forward and backward, but for db: its sum is cut elsewhere, and of what is not rounded yet.</summary>

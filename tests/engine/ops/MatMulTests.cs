@@ -20,16 +20,16 @@ public class MatMulTests
             }
     }
 
-    /// <summary>Operands and result stored as BF16; a sum over more than one K block is kept in F32 between them.</summary>
-    [Theory, OnEachDevice("7x5x3", "9x33x17", "3x65x300", "70x34x260", "33x300x780", "530x40x20")]
-    public void Matches_in_BF16(string device, int[] mnk)
+    /// <summary>Operands and result stored in 16 bits; a sum over more than one K block is kept in F32 between them.</summary>
+    [Theory, OnEachDevice("7x5x3", "9x33x17", "3x65x300", "70x34x260", "33x300x780", "530x40x20", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] mnk, DType type)
     {
         using var d = Devices.Open(device);
         var (m, n, k) = (mnk[0], mnk[1], mnk[2]);
         foreach (var ta in new[] { false, true })
             foreach (var tb in new[] { false, true })
             {
-                var (a, b) = (Input.Normal(ta ? new(k, m) : new(m, k), 1).BF16, Input.Normal(tb ? new(n, k) : new(k, n), 2).BF16);
+                var (a, b) = (Input.Normal(ta ? new(k, m) : new(m, k), 1).As(type), Input.Normal(tb ? new(n, k) : new(k, n), 2).As(type));
                 if (m * n * k > 5000) (a, b) = (a.Fixed, b.Fixed);
                 Check.Op(d, t => Ops.MatMul(t[0], t[1], ta, tb), x => Product(x[0], x[1], 1, m, n, k, ta, tb), [a, b]);
             }

@@ -12,13 +12,13 @@ public class MaxPixelsTests
         Check.Op(d, t => Ops.MaxPixels(t[0]), v => MeanPixelsTests.Pool(v[0], s, p => p.Max()), [Input.Normal(new(s), 1)]);
     }
 
-    [Theory, OnEachDevice("2x3x2x5", "3x2x2x17", "1x13x10x2", "1x2x3x70")]
-    public void Matches_in_BF16(string device, int[] s)
+    [Theory, OnEachDevice("2x3x2x5", "3x2x2x17", "1x13x10x2", "1x2x3x70", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] s, DType type)
     {
         using var d = Devices.Open(device);
         // Whole numbers that differ: what is equal after rounding would have two maxima.
         var steps = Enumerable.Range(0, (int)new Shape(s).Count).Select(i => i / s[3] * 37 % 131 - 65f).ToArray();
-        Check.Op(d, t => Ops.MaxPixels(t[0]), v => MeanPixelsTests.Pool(v[0], s, p => p.Max()), [new Input(steps, new(s)).BF16]);
+        Check.Op(d, t => Ops.MaxPixels(t[0]), v => MeanPixelsTests.Pool(v[0], s, p => p.Max()), [new Input(steps, new(s)).As(type)]);
     }
 
     /// <summary>The trap of ties: after a ReLU most maxima are 0 many times over; the gradient goes to one pixel, the first.</summary>

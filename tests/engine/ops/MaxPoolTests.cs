@@ -26,16 +26,16 @@ public class MaxPoolTests
                 [Input.Normal(new(shape), 1)], 1e-6);
     }
 
-    /// <summary>Of values that BF16 keeps apart, a maximum is exact, and so is the sum of some gradients in eighths.</summary>
-    [Theory, OnEachDevice("2x5x7x3", "1x4x4x19")]
-    public void Maximum_is_exact_in_BF16(string device, int[] shape)
+    /// <summary>Of values that BF16 and F16 keep apart, a maximum is exact, and so is the sum of some gradients in eighths.</summary>
+    [Theory, OnEachDevice("2x5x7x3", "1x4x4x19", In16Bits = true)]
+    public void Maximum_is_exact_in_16_bits(string device, int[] shape, DType type)
     {
         using var d = Devices.Open(device);
         // Neighbours are whole numbers 7 apart modulo 113: all windows hold different ones.
         var values = Enumerable.Range(0, (int)new Shape(shape).Count).Select(i => i / shape[3] * 7 % 113 - 56f).ToArray();
         foreach (var (k, s, p) in new[] { (2, 2, 0), (3, 2, 1), (3, 1, 1) })
             Check.Op(d, t => Ops.MaxPool2d(t[0], k, s, p), x => Pool(x[0], shape, Windows(shape[1], k, s, p), Windows(shape[2], k, s, p), true),
-                [new Input(values, new(shape)).BF16]);
+                [new Input(values, new(shape)).As(type)]);
     }
 
     /// <summary>Two traps: all values below 0 next to padding, and equal values, whose gradient must not be given twice.</summary>

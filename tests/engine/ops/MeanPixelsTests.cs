@@ -13,11 +13,11 @@ public class MeanPixelsTests
         Check.Op(d, t => Ops.MeanPixels(t[0]), v => Pool(v[0], s, p => p.Average()), [Input.Normal(new(s), 1)]);
     }
 
-    [Theory, OnEachDevice("2x3x2x5", "3x2x2x17", "1x13x10x2", "1x2x3x70")]
-    public void Matches_in_BF16(string device, int[] s)
+    [Theory, OnEachDevice("2x3x2x5", "3x2x2x17", "1x13x10x2", "1x2x3x70", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] s, DType type)
     {
         using var d = Devices.Open(device);
-        Check.Op(d, t => Ops.MeanPixels(t[0]), v => Pool(v[0], s, p => p.Average()), [Input.Normal(new(s), 1).BF16]);
+        Check.Op(d, t => Ops.MeanPixels(t[0]), v => Pool(v[0], s, p => p.Average()), [Input.Normal(new(s), 1).As(type)]);
     }
 
     [Fact]

@@ -9,7 +9,7 @@ public class NormalizeTests
     public void Matches_the_formula_and_its_differences(string device, int[] shape)
     {
         using var d = Devices.Open(device);
-        foreach (var x in (Input[])[Input.Normal(new(shape), 1, 3), Input.Normal(new(shape), 1, 3).BF16])
+        foreach (var x in Input.Normal(new(shape), 1, 3).InEachType)
             Check.Op(d, t => Ops.L2Normalize(t[0]), v => Normalize(v[0], shape[^1]), [x]);
     }
 

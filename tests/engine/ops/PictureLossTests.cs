@@ -17,11 +17,11 @@ public class PictureLossTests
     }
 
     /// <summary>Only the gradient is rounded, by 2⁻⁹ at most: five times the tolerance.</summary>
-    [Theory, OnEachDevice("1x1x1x1", "3x5x4x3", "2x8x4x16")]
-    public void Match_in_BF16(string device, int[] shape)
+    [Theory, OnEachDevice("1x1x1x1", "3x5x4x3", "2x8x4x16", In16Bits = true)]
+    public void Match_in_16_bits(string device, int[] shape, DType type)
     {
         using var d = Devices.Open(device);
-        Input[] inputs = [Input.Normal(new(shape), 1).BF16, Input.Normal(new(shape), 2).BF16];
+        Input[] inputs = [Input.Normal(new(shape), 1).As(type), Input.Normal(new(shape), 2).As(type)];
         foreach (var r in Enum.GetValues<EuclideanReduction>())
             Check.Op(d, t => Ops.EuclideanLoss(t[0], t[1], r), x => [Euclidean(x[0], x[1], shape[0], r)], inputs, 4e-4);
         foreach (var r in Enum.GetValues<ManhattanReduction>())

@@ -9,8 +9,8 @@ public class ReduceTests
     public void Sum_and_mean_match(string device, int[] shape)
     {
         using var d = Devices.Open(device);
-        // The gradient of a BF16 input is BF16 too, and 1/n is rounded in it.
-        foreach (var (x, tolerance) in new[] { (Input.Normal(new(shape), 1), 2e-6), (Input.Normal(new(shape), 1).BF16, 1.0 / 512) })
+        // The gradient of a BF16 or F16 input is that too, and 1/n is rounded in it.
+        foreach (var (x, tolerance) in new[] { (Input.Normal(new(shape), 1), 2e-6), (Input.Normal(new(shape), 1).BF16, 1.0 / 512), (Input.Normal(new(shape), 1).As(DType.F16), 1.0 / 4096) })
         {
             Check.Op(d, t => Ops.Sum(t[0]), v => [v[0].Sum()], [x], tolerance);
             Check.Op(d, t => Ops.Mean(t[0]), v => [v[0].Average()], [x], tolerance);

@@ -13,11 +13,11 @@ public class ScaleChannelsTests
         Check.Op(d, t => Ops.ScaleChannels(t[0], t[1]), v => Scale(v[0], v[1], s), [Input.Normal(new(s), 1), Input.Normal(new(s[0], s[3]), 2)]);
     }
 
-    [Theory, OnEachDevice("2x3x2x5", "3x2x2x17", "1x13x10x2", "1x2x3x70")]
-    public void Matches_in_BF16(string device, int[] s)
+    [Theory, OnEachDevice("2x3x2x5", "3x2x2x17", "1x13x10x2", "1x2x3x70", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] s, DType type)
     {
         using var d = Devices.Open(device);
-        var (x, f) = (Input.Normal(new(s), 1).BF16, Input.Normal(new(s[0], s[3]), 2).BF16);
+        var (x, f) = (Input.Normal(new(s), 1).As(type), Input.Normal(new(s[0], s[3]), 2).As(type));
         Check.Op(d, t => Ops.ScaleChannels(t[0], t[1]), v => Scale(v[0], v[1], s), [x, f]);
     }
 

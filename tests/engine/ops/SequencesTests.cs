@@ -25,15 +25,15 @@ public class SequencesTests
     }
 
     // 1100 columns are more than a task sums.
-    [Theory, OnEachDevice("1x1", "3x4x1x2", "37x1x5x3", "1100x9x2")]
-    public void Both_match_in_BF16(string device, int[] s)
+    [Theory, OnEachDevice("1x1", "3x4x1x2", "37x1x5x3", "1100x9x2", In16Bits = true)]
+    public void Both_match_in_16_bits(string device, int[] s, DType type)
     {
         using var d = Devices.Open(device);
         var (c, at) = (s[0], Offsets(s[1..]));
-        var (x, v) = (Input.Normal(new(at[^1], c), 1).BF16, Input.Normal(new(at.Length - 1, c), 2));
+        var (x, v) = (Input.Normal(new(at[^1], c), 1).As(type), Input.Normal(new(at.Length - 1, c), 2));
         if (c > 100) (x, v) = (x.Fixed, v.Fixed);
         Check.Op(d, t => Ops.SegmentMean(t[0], Tensor.From(d, at, new(at.Length))), y => Mean(y[0], at, c), [x]);
-        foreach (var added in new[] { v, v.BF16 })
+        foreach (var added in new[] { v, v.As(type) })
             Check.Op(d, t => Ops.AddPerSequence(t[0], t[1], Tensor.From(d, at, new(at.Length))), y => Added(y[0], y[1], at, c), [x, added]);
     }
 

@@ -13,7 +13,7 @@ public class ShapesTests
         using var d = Devices.Open(device);
         var (outer, inner, extents) = (s[0], s[1], s[2..]);
         foreach (var axis in new[] { 1, -2 })
-            foreach (var type in (DType[])[DType.F32, DType.BF16])
+            foreach (var type in (DType[])[DType.F32, DType.BF16, DType.F16])
                 Check.Op(d, t => Ops.Concat(t, axis), x => Join(x, outer, inner, extents),
                     [.. extents.Select((e, k) => Input.Normal(new(outer, e, inner), (uint)k + 1) with { Type = type })]);
     }
@@ -24,7 +24,7 @@ public class ShapesTests
     {
         using var d = Devices.Open(device);
         foreach (var axis in new[] { 1, -2 })
-            foreach (var type in (DType[])[DType.F32, DType.BF16])
+            foreach (var type in (DType[])[DType.F32, DType.BF16, DType.F16])
                 Check.Op(d, t => Ops.Slice(t[0], axis, s[3], s[4]), x => Cut(x[0], s[0], s[1], s[2], s[3], s[4]),
                     [Input.Normal(new(s[0], s[1], s[2]), 1) with { Type = type }]);
     }

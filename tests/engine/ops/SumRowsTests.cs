@@ -11,7 +11,7 @@ public class SumRowsTests
     {
         using var d = Devices.Open(device);
         var x = Input.Normal(new(shape));
-        foreach (var input in new[] { x, x.BF16 }) Check.Op(d, t => Ops.SumRows(t[0]), v => Sum(v[0], shape[^1]), [input]);
+        foreach (var input in x.InEachType) Check.Op(d, t => Ops.SumRows(t[0]), v => Sum(v[0], shape[^1]), [input]);
     }
 
     [Theory, OnEachDevice("1x1", "3x7", "2x3x33")]
@@ -20,7 +20,7 @@ public class SumRowsTests
         using var d = Devices.Open(device);
         var v = Input.Normal(new(1, shape[^1]));
         Func<double[][], double[]> oracle = x => [.. Enumerable.Repeat(x[0], (int)new Shape(shape).Rows).SelectMany(row => row)];
-        foreach (var (input, type) in new (Input, DType?)[] { (v, null), (v, DType.F32), (v, DType.BF16), (v.BF16, null) })
+        foreach (var (input, type) in new (Input, DType?)[] { (v, null), (v, DType.F32), (v, DType.BF16), (v.BF16, null), (v, DType.F16), (v.As(DType.F16), null) })
             Check.Op(d, t => Ops.BroadcastRows(t[0], new(shape), type), oracle, [input]);
     }
 

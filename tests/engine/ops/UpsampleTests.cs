@@ -22,11 +22,11 @@ public class UpsampleTests
             Check.Op(d, t => Ops.UpsampleBilinear2d(t[0], h, w), x => Bilinear(x[0], shape, h, w), [Input.Normal(new(shape), 1)], 2e-6);
     }
 
-    [Theory, OnEachDevice("2x3x2x3", "1x5x4x19", "1x2x2x70")]
-    public void Matches_in_BF16(string device, int[] shape)
+    [Theory, OnEachDevice("2x3x2x3", "1x5x4x19", "1x2x2x70", In16Bits = true)]
+    public void Matches_in_16_bits(string device, int[] shape, DType type)
     {
         using var d = Devices.Open(device);
-        Input[] x = [Input.Normal(new(shape), 1).BF16];
+        Input[] x = [Input.Normal(new(shape), 1).As(type)];
         Check.Op(d, t => Ops.UpsampleNearest2d(t[0], 2), v => Nearest(v[0], shape, 2), x);
         Check.Op(d, t => Ops.UpsampleBilinear2d(t[0], 7, 5), v => Bilinear(v[0], shape, 7, 5), x);
     }

@@ -23,6 +23,30 @@ public class EmaTests
         Check.Close(expected, ema.StateDict()["vector"].ToF32(), 1e-6, "average");
     }
 
+    /// <summary>An update that the optimiser refuses, for a gradient is not finite, leaves the average and its count alone too.</summary>
+    [Theory, OnEachDevice]
+    public void It_refuses_what_the_optimiser_refuses(string device)
+    {
+        using var d = Devices.Open(device);
+        using var store = ParameterStore.Materialize(d, new Wide(1000), 1);
+        using var ema = new Ema(store, 0.5f);
+        float[] Updated(float gradient)
+        {
+            store.Grads.CopyFrom<float>(Enumerable.Repeat(gradient, (int)store.Grads.Count).ToArray());
+            store.Values.CopyFrom<float>(Values.Normal((int)store.Values.Count, 7));
+            ema.Prepare();
+            ema.Apply(GradientClip.Measure(store));
+            return ema.StateDict()["vector"].ToF32();
+        }
+        var first = Updated(1);
+        Assert.Equal(1, ema.StepCount);
+        Assert.Equal(first, Updated(float.PositiveInfinity));
+        Assert.Equal(first, Updated(float.NaN));
+        Assert.Equal(1, ema.StepCount);
+        Assert.NotEqual(first, Updated(1));
+        Assert.Equal((2, 2L), (ema.StepCount, ema.StateDict()["step"].ToI64()[0]));
+    }
+
     [Fact]
     public void Swapping_exchanges_and_restores_every_bit()
     {

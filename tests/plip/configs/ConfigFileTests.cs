@@ -255,4 +255,14 @@ public sealed class ConfigFileTests
         var kept = own.RootElement.EnumerateObject().Where(p => !more.RootElement.TryGetProperty(p.Name, out _)).Select(p => $"\"{p.Name}\": {p.Value.GetRawText()}");
         return Small[..start] + string.Join(", ", kept.Append(entry)) + " " + Small[end..];
     }
+
+    /// <summary>Texts name the configurations by a path; other paths that lead nowhere are somebody's own files, mistyped.</summary>
+    [Fact]
+    public void A_built_in_configuration_answers_to_its_path_in_configs_alone()
+    {
+        Assert.Equal(ConfigFile.ToJson(ConfigFile.Load("plip-rn50")), ConfigFile.ToJson(ConfigFile.Load("configs/plip-rn50.json")));
+        foreach (var path in new[] { "mine/plip-rn50.json", "plip-rn50.json", "configs/plip-rn50", "configs/.json", "configs/plip-rn5.json" })
+            Assert.Contains(path, Assert.Throws<ConfigException>(() => ConfigFile.Load(path)).Message, StringComparison.Ordinal);
+        Assert.Contains("plip-rn50 without folder", Assert.Throws<ConfigException>(() => ConfigFile.Load("mine/plip-rn50.json")).Message, StringComparison.Ordinal);
+    }
 }

@@ -62,6 +62,35 @@ public sealed class PlipCheckpointTests(PlipCheckpointTests.Trained trained) : I
         Assert.Throws<ArgumentOutOfRangeException>(() => plip.EmbedImages(pictures, batch: 0));
     }
 
+    /// <summary>
+    /// Directions in 16 bits against F32's: the cosine of each with its own is 1 within 1 %. Some 20 layers of roundings of 2⁻⁹ leave an angle of
+    /// about 0.02, whose cosine is 1 − 2·10⁻⁴; F16's is eight times smaller.
+    /// </summary>
+    [Theory]
+    [InlineData(Precision.BF16, "cpu")]
+    [InlineData(Precision.F16, "cpu")]
+    [InlineData(Precision.F16, "cpu-256")]
+    [InlineData(Precision.BF16, "cuda")]
+    [InlineData(Precision.F16, "cuda")]
+    public void Embeddings_in_16_bits_point_where_F32s_do(Precision precision, string name)
+    {
+        using var device = Devices.Open(name);
+        using PlipCheckpoint wide = PlipCheckpoint.Load(device, trained.Best), half = PlipCheckpoint.Load(device, trained.Best, precision: precision);
+        var pictures = trained.Plip.Test.Images.Select(i => Picture.Load(i.FullPath)).ToArray();
+        string[] captions = [.. trained.Plip.Test.Images.SelectMany(i => i.Captions)];
+        foreach (var (a, b) in new[] { (wide.EmbedImages(pictures), half.EmbedImages(pictures)), (wide.EmbedTexts(captions), half.EmbedTexts(captions)) })
+        {
+            Assert.NotEqual(a, b);
+            for (var i = 0; i < a.Length; i += 16)
+            {
+                double dot = 0, length = 0;
+                for (var k = i; k < i + 16; k++) (dot, length) = (dot + (double)a[k] * b[k], length + (double)b[k] * b[k]);
+                Assert.InRange(dot, 0.99, 1.001);
+                Assert.Equal(1, length, 1e-5); // normalised in F32
+            }
+        }
+    }
+
     [Fact]
     public void It_is_held_against_the_configuration_that_was_expected()
     {

@@ -63,11 +63,12 @@ public sealed class TinyPlip : IDisposable
         });
 
     /// <summary>A finished run of the configuration; its folder.</summary>
-    public string Trained(PlipConfig config, int threads = 1, long until = 0, bool resume = false, string? folder = null)
+    public string Trained(PlipConfig config, int threads = 1, long until = 0, bool resume = false, string? folder = null, Action<Trainer, TrainingProgress>? progress = null)
     {
         folder ??= NewFolder();
         using var device = new CpuDevice(threads);
-        using var trainer = Trainer(device, config, folder, resume);
+        Trainer? running = null;
+        using var trainer = running = Trainer(device, config, folder, resume, p => progress?.Invoke(running!, p));
         trainer.Run(until);
         return folder;
     }
@@ -89,14 +90,14 @@ public sealed class TinyPlip : IDisposable
         return $"{count} tensors {Convert.ToHexStringLower(hash.GetHashAndReset())}";
     }
 
-    /// <summary>All that a run leaves: weights, moments, average, state, metrics. Two equal strings are two equal runs.</summary>
+    /// <summary>All that a run leaves: weights, moments with the loss scale, average, state, metrics. Two equal strings are two equal runs.</summary>
     public static string[] Fingerprint(string folder)
     {
         using var last = Checkpoint.Open(Path.Combine(folder, "checkpoints", "last"));
         using var best = Checkpoint.Open(Path.Combine(folder, "checkpoints", "best"));
         return
         [
-            Bits(last.Tensors, "model."), Bits(last.Tensors, "optimizer."), Bits(last.Tensors, "ema."), last.Metadata["trainer"],
+            Bits(last.Tensors, "model."), Bits(last.Tensors, "optimizer.") + Bits(last.Tensors, "scaler."), Bits(last.Tensors, "ema."), last.Metadata["trainer"],
             Bits(best.Tensors), best.Metadata["trainer"], File.ReadAllText(Path.Combine(folder, "metrics.jsonl")),
         ];
     }

@@ -1,5 +1,6 @@
 using Plip.Configs;
 using Plip.Encoders;
+using Plip.Engine;
 using Plip.Tests.Model;
 using Plip.Training;
 using Xunit;
@@ -31,6 +32,7 @@ public sealed class CudaGraphTrainingTests(TinyPlip plip) : IClassFixture<TinyPl
     [Theory]
     [InlineData(Precision.F32, 1)]
     [InlineData(Precision.BF16, 2)]
+    [InlineData(Precision.F16, 2)]
     public void A_run_with_graphs_leaves_the_bits_of_one_without(Precision precision, int accumulation)
     {
         var (plain, none) = Run(Config(precision, accumulation, graphs: false));
@@ -50,6 +52,43 @@ public sealed class CudaGraphTrainingTests(TinyPlip plip) : IClassFixture<TinyPl
         var (graphs, replays) = Run(Config(Precision.F32, 1, graphs: true) with { Visual = swin });
         Assert.True(replays.Batches >= 2, $"{replays.Batches} of {Steps} batches were replays");
         Assert.Equal(plain, graphs);
+    }
+
+    /// <summary>
+    /// The scale lies in memory that the graphs read: raised between replays until gradients overflow, the replayed update refuses, weights,
+    /// moments and average stay as they are, and the bits are those of a run without graphs.
+    /// </summary>
+    [Fact]
+    public void A_replayed_update_refuses_what_overflows()
+    {
+        const int Raised = 3, All = 12;
+        const float TooLarge = 1 << 18;
+        var results = new List<string[]>();
+        foreach (var graphs in new[] { false, true })
+        {
+            var config = Config(Precision.F16, 1, graphs);
+            config = config with { Training = config.Training with { Steps = All, ValidateEvery = 4 } };
+            var folder = plip.NewFolder();
+            var (seen, weights) = (new List<TrainingProgress>(), new List<float[]>());
+            Trainer? running = null;
+            using var device = CudaTest.Open();
+            using var trainer = running = plip.Trainer(device, config, folder, progress: p =>
+            {
+                seen.Add(p);
+                weights.Add(running!.Store.Values.ToArray());
+                if (p.Step == Raised) running.Scaler!.Load(LossScaleTests.Scale(TooLarge));
+            });
+            trainer.Run();
+            Assert.InRange(trainer.Refused, 1, All - 1);
+            Assert.Equal((TooLarge, false), ((float)seen[Raised].LossScale!.Value, double.IsFinite(seen[Raised].GradientNorm)));
+            Assert.Equal(weights[Raised - 1], weights[Raised]);
+            Assert.NotEqual(weights[Raised - 1], weights[^1]);
+            Assert.Equal(graphs ? All - 1 : 0, trainer.Replays.Updates);
+            using (var last = Checkpoint.Open(Path.Combine(folder, "checkpoints", "last")))
+                foreach (var counted in new[] { "optimizer.step", "ema.step" }) Assert.Equal(All - trainer.Refused, last.Tensors[counted].ToI64()[0]);
+            results.Add(TinyPlip.Fingerprint(folder));
+        }
+        Assert.Equal(results[0], results[1]);
     }
 
     /// <summary>With graphs up to the middle, without behind it, and the other way round: the switch may be thrown between the parts of a run.</summary>

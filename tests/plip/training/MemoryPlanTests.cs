@@ -36,6 +36,7 @@ public sealed class MemoryPlanTests
         { "plip-tiny", 16, Precision.F32, Recomputation.None, 0 },
         { "plip-tiny", 64, Precision.F32, Recomputation.None, 0 },
         { "plip-tiny", 64, Precision.BF16, Recomputation.None, 0 },
+        { "plip-tiny", 64, Precision.F16, Recomputation.None, 0 },
         { "plip-tiny", 64, Precision.F32, Recomputation.Visual, 0 },
         { "plip-tiny", 64, Precision.F32, Recomputation.All, 1 },
     };
@@ -54,6 +55,7 @@ public sealed class MemoryPlanTests
     [Theory]
     [InlineData(Precision.F32)]
     [InlineData(Precision.BF16)]
+    [InlineData(Precision.F16)]
     public void A_step_on_a_GPU_needs_what_was_planned(Precision precision)
     {
         using var device = (CudaDevice)Devices.Open("cuda");
@@ -70,12 +72,13 @@ public sealed class MemoryPlanTests
         using var optimizer = Recipe.Optimizer(config.Training, store);
         using var ema = config.Training.Ema > 0 ? new Ema(store, config.Training.Ema) : null;
         model.Train();
-        using var runner = new StepRunner(model, device);
+        using var scaler = Recipe.Scaler(config.Training, device);
+        using var runner = new StepRunner(model, device, scaler);
         device.ResetPeak();
         var batch = SyntheticBatch.Make(
             config.Training.BatchSize, 3 * config.Image.Height * config.Image.Width, config.Text.MaxTokens, Words, config.Training.Seed, tokens);
         runner.Run(batch, 1);
-        optimizer.Step(0, GradientClip.Measure(store));
+        optimizer.Step(0, GradientClip.Measure(store, scaler: scaler));
         return (device.MemoryInUse.PeakBytes, reserved());
     }
 
@@ -101,6 +104,7 @@ public sealed class MemoryPlanTests
         long Peak(Precision precision, Recomputation recompute, int frozen = 7) => MemoryPlan.Of(With(config, precision, recompute, frozen), gpu: true, tokens: 32).PeakBytes;
         var full = Peak(Precision.F32, Recomputation.None);
         Assert.True(Peak(Precision.BF16, Recomputation.None) < 0.75 * full);
+        Assert.InRange(Peak(Precision.F16, Recomputation.None) - Peak(Precision.BF16, Recomputation.None), 4, 1 << 20); // the loss scale, and copies of embeddings
         Assert.True(Peak(Precision.F32, Recomputation.Visual) < 0.75 * full);
         Assert.True(Peak(Precision.F32, Recomputation.All) < Peak(Precision.F32, Recomputation.Visual));
         Assert.True(full < Peak(Precision.F32, Recomputation.None, frozen: 0));

@@ -94,4 +94,42 @@ public sealed class TrainingDataTests(TinyPlip plip) : IClassFixture<TinyPlip>
         var flat = Recipe.Schedule(config with { Schedule = ScheduleKind.Constant, Warmup = 0 }, 100);
         Assert.Equal([1f, 1f], new long[] { 0, 99 }.Select(flat.At));
     }
+
+    /// <summary>
+    /// The paper's recipe on SYNTH-PEDES: 70 epochs of 512 pairs, the rate rising for 10 and falling at 30 and 50. As 4 batches of 128 or as one
+    /// of 512 the run is the same length to a step an epoch, and its milestones fall into the same epochs.
+    /// </summary>
+    [Theory]
+    [InlineData(128, 4, 37435, 655112)] // ⌊4,791,711 / 128⌋ batches; 70 · 37,435 / 4 = 655,112.5, to even
+    [InlineData(512, 1, 9358, 655060)]
+    [InlineData(64, 8, 74870, 655112)]
+    public void Accumulated_batches_give_the_papers_steps(int batch, int accumulation, int batchesPerEpoch, long steps)
+    {
+        var config = ConfigFile.Load("plip-rn50").Training;
+        config = config with { BatchSize = batch, Accumulation = accumulation };
+        Assert.Equal(batchesPerEpoch, 4_791_711 / batch);
+        var plan = TrainingPlan.For(config, batchesPerEpoch);
+        Assert.Equal((steps, accumulation), (plan.TotalSteps, plan.Accumulation));
+        Assert.Equal(4_791_711 / 512.0, (double)plan.TotalSteps / 70, 1.0);
+        Assert.Equal(4_791_711 / 512, plan.ValidateEvery); // once an epoch
+        // Each picture is drawn once an epoch, accumulated or not.
+        Assert.Equal(70, (double)plan.TotalSteps * accumulation * batch / (batchesPerEpoch * (double)batch), 1e-3);
+
+        var rate = Recipe.Schedule(config, plan.TotalSteps);
+        long FirstStepOf(double epoch) => (long)Math.Round(epoch * batchesPerEpoch / accumulation);
+        Assert.InRange(rate.At(0), 1e-9f, 1e-7f);
+        Assert.Equal(0.001f, rate.At(FirstStepOf(5)), 1e-6f); // half way up
+        Assert.Equal(0.002f, rate.At(FirstStepOf(10) + 1), 1e-7f);
+        foreach (var (epoch, before, after) in new[] { (30, 0.002f, 0.0002f), (50, 0.0002f, 0.00002f) })
+        {
+            var at = FirstStepOf(epoch);
+            Assert.Equal(before, rate.At(at - 10), 1e-9f);
+            Assert.Equal(after, rate.At(at + 10), 1e-9f);
+            Assert.Equal((epoch - 1, epoch), (plan.Epoch(at - 10), plan.Epoch(at + 10)));
+        }
+        // The curriculum's x is counted in batches, and reaches 1 with the last of them.
+        Assert.Equal(0.5, plan.Progress(plan.TotalSteps * accumulation / 2), 1e-6);
+        Assert.Equal(1, plan.Progress(plan.TotalSteps * accumulation));
+        Assert.True(plan.Progress(plan.TotalSteps * accumulation - 1) < 1);
+    }
 }

@@ -111,7 +111,7 @@ internal static class QuickstartReport
         {
             var caption = r.Test.Images[i].Captions[0];
             if (CaptionSwap.Find(caption) is not { } site) continue;
-            var picture = Picture.Load(r.Test.Images[i].FullPath);
+            var picture = r.Test.Images[i].Load();
             var swaps = CaptionSwap.AllColours(caption);
             var painted = colorizer.Colorize(picture, [caption, .. swaps.Select(s => s.Caption)]);
             var (colour, gray) = colorizer.Prepare(picture);
@@ -155,7 +155,7 @@ internal static class QuickstartReport
     /// <summary>The folder's name; a split's own name repeats the split.</summary>
     private static string Name(PersonDataset data) => Path.GetFileName(data.Root);
 
-    private static ReportPicture Load(PersonImage image) => ToReport(Picture.Load(image.FullPath));
+    private static ReportPicture Load(PersonImage image) => ToReport(image.Load());
 
     private static ReportPicture ToReport(Picture p) => new(p.Width, p.Height, p.Rgb);
 

@@ -47,3 +47,19 @@ internal readonly unsafe struct BF16 : IElement<BF16>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StoreStream<V>(V v, BF16* p) where V : struct, IVector<V> => v.StoreStreamBF16((ushort*)p);
 }
+
+/// <summary>An F16 in memory: half the bytes of an F32, 11 bits of precision, from 6e-8 to 65504.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 2)]
+internal readonly unsafe struct F16 : IElement<F16>
+{
+    public static DType Type => DType.F16;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Load<V>(F16* p) where V : struct, IVector<V> => V.LoadF16((ushort*)p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store<V>(V v, F16* p) where V : struct, IVector<V> => v.StoreF16((ushort*)p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreStream<V>(V v, F16* p) where V : struct, IVector<V> => v.StoreStreamF16((ushort*)p);
+}

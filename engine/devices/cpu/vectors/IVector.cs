@@ -24,6 +24,9 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
     /// <summary>Widens BF16: the bits become the upper half of an F32.</summary>
     static abstract V LoadBF16(ushort* p);
 
+    /// <summary>Widens F16, exactly; a NaN stays one.</summary>
+    static abstract V LoadF16(ushort* p);
+
     /// <summary>Bytes as numbers 0 … 255.</summary>
     static abstract V LoadU8(byte* p);
 
@@ -31,6 +34,9 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
 
     /// <summary>Rounds to BF16, to nearest, ties to even; a NaN stays one.</summary>
     void StoreBF16(ushort* p);
+
+    /// <summary>Rounds to F16, to nearest, ties to even, from 65520 on to infinity; a NaN stays one.</summary>
+    void StoreF16(ushort* p);
 
     /// <summary>
     /// Past the caches: the line that is written is not read first, and nothing else is driven out for it. <paramref name="p"/>
@@ -40,6 +46,9 @@ internal unsafe interface IVector<V> where V : struct, IVector<V>
 
     /// <summary><see cref="StoreBF16"/> past the caches; <paramref name="p"/> is aligned to what is written.</summary>
     void StoreStreamBF16(ushort* p);
+
+    /// <summary><see cref="StoreF16"/> past the caches; <paramref name="p"/> is aligned to what is written.</summary>
+    void StoreStreamF16(ushort* p);
 
     /// <summary>Σ of the squares of so many floats, whole vectors, in F64.</summary>
     static abstract double SumSquares(float* p, long count);

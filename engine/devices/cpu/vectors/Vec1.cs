@@ -30,6 +30,9 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
     public static Vec1 LoadBF16(ushort* p) => new(BitConverter.UInt32BitsToSingle((uint)*p << 16));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec1 LoadF16(ushort* p) => new((float)*(Half*)p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec1 LoadU8(byte* p) => new(*p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -43,10 +46,16 @@ internal readonly unsafe struct Vec1(float value) : IVector<Vec1>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreF16(ushort* p) => *(Half*)p = (Half)Value;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void StoreStream(float* p) => Store(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void StoreStreamBF16(ushort* p) => StoreBF16(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStreamF16(ushort* p) => StoreF16(p);
 
     public static double SumSquares(float* p, long count)
     {

@@ -31,6 +31,9 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     public static Vec128 LoadBF16(ushort* p) => new((Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)p).AsUInt16()) << 16).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec128 LoadF16(ushort* p) => new(Halves.Widen(Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)p).AsUInt16())));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec128 LoadU8(byte* p) => new(Vector128.ConvertToSingle(Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalar(*(uint*)p).AsByte())).AsInt32()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -48,10 +51,20 @@ internal readonly unsafe struct Vec128(Vector128<float> value) : IVector<Vec128>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreF16(ushort* p)
+    {
+        var rounded = Halves.Round(_v);
+        *(ulong*)p = Vector128.Narrow(rounded, rounded).AsUInt64()[0];
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void StoreStream(float* p) => _v.StoreAlignedNonTemporal(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void StoreStreamBF16(ushort* p) => StoreBF16(p); // eight bytes: no such instruction
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStreamF16(ushort* p) => StoreF16(p);
 
     public static double SumSquares(float* p, long count)
     {

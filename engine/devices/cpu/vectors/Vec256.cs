@@ -31,6 +31,9 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
     public static Vec256 LoadBF16(ushort* p) => new((Avx2.ConvertToVector256Int32(p) << 16).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec256 LoadF16(ushort* p) => new(Halves.Widen(Avx2.ConvertToVector256Int32(p).AsUInt32()));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec256 LoadU8(byte* p) => new(Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32(p)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -40,10 +43,16 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
     public void StoreBF16(ushort* p) => Rounded().Store(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreF16(ushort* p) => Half().Store(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void StoreStream(float* p) => _v.StoreAlignedNonTemporal(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void StoreStreamBF16(ushort* p) => Rounded().StoreAlignedNonTemporal(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStreamF16(ushort* p) => Half().StoreAlignedNonTemporal(p);
 
     public static double SumSquares(float* p, long count)
     {
@@ -148,6 +157,13 @@ internal readonly unsafe struct Vec256(Vector256<float> value) : IVector<Vec256>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float LargestOr(Vec256 a) => Vec128.LargestOr(new Vec128(Vector128.MaxNative(a._v.GetLower(), a._v.GetUpper())));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private Vector128<ushort> Half()
+    {
+        var rounded = Halves.Round(_v);
+        return Vector128.Narrow(rounded.GetLower(), rounded.GetUpper());
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private Vector128<ushort> Rounded()

@@ -31,6 +31,9 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
     public static Vec512 LoadBF16(ushort* p) => new((Avx512F.ConvertToVector512UInt32(Vector256.Load(p)) << 16).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vec512 LoadF16(ushort* p) => new(Halves.Widen(Avx512F.ConvertToVector512UInt32(Vector256.Load(p))));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vec512 LoadU8(byte* p) => new(Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(p))));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -40,10 +43,16 @@ internal readonly unsafe struct Vec512(Vector512<float> value) : IVector<Vec512>
     public void StoreBF16(ushort* p) => Rounded().Store(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreF16(ushort* p) => Avx512F.ConvertToVector256UInt16(Halves.Round(_v)).Store(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void StoreStream(float* p) => _v.StoreAlignedNonTemporal(p);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void StoreStreamBF16(ushort* p) => Rounded().StoreAlignedNonTemporal(p);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreStreamF16(ushort* p) => Avx512F.ConvertToVector256UInt16(Halves.Round(_v)).StoreAlignedNonTemporal(p);
 
     public static double SumSquares(float* p, long count)
     {

@@ -39,6 +39,31 @@ public sealed class CudaGemmTests
         }
     }
 
+    /// <summary>F32 operands stay F32 unless the device is told otherwise; then they lose 13 bits, and the product errs by about 2⁻¹¹ of its terms.</summary>
+    [Fact]
+    public void TF32_only_on_request()
+    {
+        const int m = 64, n = 48, k = 96;
+        using var d = CudaTest.Open();
+        using var step = d.BeginStep();
+        Tensor a = Random(d, m * k, 1), b = Random(d, k * n, 2), c = Tensor.Zeros(d, new(m, n));
+        double[] x = Wide(a), y = Wide(b), product = new double[m * n];
+        for (var i = 0; i < m; i++)
+            for (var j = 0; j < n; j++)
+                for (var l = 0; l < k; l++) product[i * n + j] += x[i * k + l] * y[l * n + j];
+        double Error()
+        {
+            d.Gemm.Run(c, a, b, false, false, m, n, k);
+            return c.ToArray().Zip(product, (f, p) => Math.Abs(f - p)).Max();
+        }
+        Assert.False(d.AllowTf32);
+        Assert.InRange(Error(), 0, 1e-4); // sums of 96 in F32
+        d.AllowTf32 = true;
+        Assert.InRange(Error(), 1e-3, 0.1);
+        d.AllowTf32 = false;
+        Assert.InRange(Error(), 0, 1e-4);
+    }
+
     [Fact]
     public void A_bias_and_GELU_join_the_product()
     {

@@ -44,6 +44,83 @@ public unsafe class VectorTests
         }
     }
 
+    /// <summary>All 65,536 of them widen to what .NET's own conversion makes of them, and those that are numbers come back.</summary>
+    [Fact]
+    public void Every_F16_widens_exactly_and_comes_back()
+    {
+        if (CpuDevice.WidestVector >= 512) Halves<Vec512>();
+        if (CpuDevice.WidestVector >= 256) Halves<Vec256>();
+        Halves<Vec128>();
+        Halves<Vec1>();
+
+        static void Halves<V>() where V : struct, IVector<V>
+        {
+            ushort* from = (ushort*)Block(V.Count), to = (ushort*)Block(V.Count);
+            var wide = Block(V.Count);
+            for (var first = 0; first < 65536; first += V.Count)
+            {
+                for (var i = 0; i < V.Count; i++) from[i] = (ushort)(first + i);
+                var v = V.LoadF16(from);
+                v.Store(wide);
+                v.StoreF16(to);
+                for (var i = 0; i < V.Count; i++)
+                {
+                    var half = BitConverter.UInt16BitsToHalf(from[i]);
+                    if (Half.IsNaN(half)) Assert.True(float.IsNaN(wide[i]) && Half.IsNaN(BitConverter.UInt16BitsToHalf(to[i])), $"{typeof(V).Name}: {from[i]:x4}");
+                    else Assert.True(BitConverter.SingleToInt32Bits((float)half) == BitConverter.SingleToInt32Bits(wide[i]) && to[i] == from[i], $"{typeof(V).Name}: {from[i]:x4}");
+                }
+            }
+            foreach (var p in (nint[])[(nint)from, (nint)to, (nint)wide]) NativeMemory.Free((void*)p);
+        }
+    }
+
+    /// <summary>
+    /// Every F16 number, the middle between it and the next, which goes to the even one, the F32 neighbours of both, and a number of each
+    /// F32 exponent and sign with a fraction of its own: half a million in all, against .NET's conversion.
+    /// </summary>
+    [Fact]
+    public void F16_rounds_to_nearest_even_with_infinities_subnormals_and_NaN()
+    {
+        if (CpuDevice.WidestVector >= 512) Rounds<Vec512>();
+        if (CpuDevice.WidestVector >= 256) Rounds<Vec256>();
+        Rounds<Vec128>();
+        Rounds<Vec1>();
+
+        static IEnumerable<uint> Bits()
+        {
+            for (var h = 0; h < 0x7C00; h++)
+            {
+                float at = (float)BitConverter.UInt16BitsToHalf((ushort)h), next = h == 0x7BFF ? 65536f : (float)BitConverter.UInt16BitsToHalf((ushort)(h + 1));
+                foreach (var x in (float[])[at, (at + next) / 2])
+                {
+                    var bits = BitConverter.SingleToUInt32Bits(x);
+                    foreach (var near in (uint[])[bits == 0 ? 0 : bits - 1, bits, bits + 1]) yield return near;
+                }
+            }
+            var random = new Philox(7, 7);
+            for (var i = 0u; i < 60_000; i++) yield return (i % 256) << 23 | (uint)(random.Uniform(i) * 0x7FFFFF);
+        }
+
+        static void Rounds<V>() where V : struct, IVector<V>
+        {
+            var from = Block(V.Count);
+            var to = (ushort*)Block(V.Count);
+            foreach (var some in Bits().SelectMany(b => (uint[])[b, b | 0x80000000]).Chunk(V.Count))
+            {
+                for (var i = 0; i < some.Length; i++) from[i] = BitConverter.UInt32BitsToSingle(some[i]);
+                V.Load(from).StoreF16(to);
+                for (var i = 0; i < some.Length; i++)
+                {
+                    var expected = (Half)from[i];
+                    var own = BitConverter.UInt16BitsToHalf(to[i]);
+                    Assert.True(Half.IsNaN(expected) ? Half.IsNaN(own) : BitConverter.HalfToUInt16Bits(expected) == to[i], $"{typeof(V).Name}: {some[i]:x8} gives {to[i]:x4}");
+                }
+            }
+            NativeMemory.Free(from);
+            NativeMemory.Free(to);
+        }
+    }
+
     private static void Same<V>() where V : struct, IVector<V>
     {
         var lanes = V.Count;
@@ -111,6 +188,10 @@ public unsafe class VectorTests
         Assert.True(new ReadOnlySpan<int>(to, V.Count).SequenceEqual(new ReadOnlySpan<int>(plain, V.Count)));
         v.StoreStreamBF16((ushort*)to);
         v.StoreBF16((ushort*)plain);
+        Plip.Engine.Streams.Fence();
+        Assert.True(new ReadOnlySpan<ushort>(to, V.Count).SequenceEqual(new ReadOnlySpan<ushort>(plain, V.Count)));
+        v.StoreStreamF16((ushort*)to);
+        v.StoreF16((ushort*)plain);
         Plip.Engine.Streams.Fence();
         Assert.True(new ReadOnlySpan<ushort>(to, V.Count).SequenceEqual(new ReadOnlySpan<ushort>(plain, V.Count)));
         NativeMemory.AlignedFree(to);
