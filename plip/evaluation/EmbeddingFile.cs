@@ -127,7 +127,10 @@ public static class EmbeddingFile
                 values = values[count..];
                 _rest = _rest[count..];
             }
-            if (_next == Shape.Count) _pieces.Dispose(); // ends what reads ahead
+            if (_next < Shape.Count) return;
+            // To the end of the list, so that what stands behind its last row is run too, and what reads ahead ends.
+            if (!_rest.IsEmpty || _pieces.MoveNext()) throw new ArgumentException($"More values came than the shape {Shape} holds.");
+            _pieces.Dispose();
         }
     }
 }

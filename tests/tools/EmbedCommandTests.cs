@@ -38,7 +38,10 @@ public sealed class EmbedCommandTests : IClassFixture<TinyPlip>
         Assert.Equal(0, Embed("e.npy", "--data", _plip.World, "--split", "test", "--batch", "4", "--threads", "1").Code);
         Assert.Equal(bytes, File.ReadAllBytes(At("e.images.npy")));
 
-        Assert.Equal(0, Embed("d.safetensors", "--data", _plip.World, "--split", "test", "--batch", "4").Code);
+        run = Embed("d.safetensors", "--data", _plip.World, "--split", "test", "--batch", "4");
+        Assert.Equal((0, ""), (run.Code, run.Error));
+        Assert.Contains("pictures: 6 rows of 16", run.Out);
+        Assert.Contains("texts: 12 rows of 16", run.Out);
         using var file = SafeTensors.Open(At("d.safetensors"));
         Assert.Equal(NpyReader.ReadFloat(At("d.texts.npy")).Values, file.Tensors["texts"].ToF32());
         Assert.Equal(("F32", "4", "L2"), (file.Metadata["precision"], file.Metadata["batch"], file.Metadata["normalised"]));
