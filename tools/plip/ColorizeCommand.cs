@@ -38,7 +38,7 @@ internal static class ColorizeCommand
                     Console.Error.WriteLine($"--swap: \"{colour}\" is no colour word this program knows; it is painted as the model takes it");
             using var engine = Options.Open(p.GetValue(device)!, p.GetValue(threads));
             using var plip = checkpoint.Open(p, engine);
-            if (plip.Model.Task<Tasks.TicTask>() == null) throw new UsageException($"{plip.Path} was trained without the colorization task");
+            if (plip.Model.Task<Tasks.TicTask>() == null) throw new UsageException($"{plip.Path} has no decoder to colorize with: it was trained without the colorization task, or holds the encoders alone, as the released checkpoint does");
             var colorizer = new Colorizer(plip);
             var picture = Picture.Load(p.GetValue(image)!);
             RecolouredRow[] rows;
