@@ -52,10 +52,10 @@ public abstract class StateTensor(DType dtype, Shape shape)
         return values;
     }
 
-    /// <summary>All elements of an integer tensor.</summary>
-    /// <exception cref="InvalidOperationException">The elements are not integers.</exception>
+    /// <summary>All elements as whole numbers; of floating point the part before the point, for who casts a whole state to F32 casts its counters too.</summary>
     public long[] ToI64()
     {
+        if (DType.IsFloat()) return Array.ConvertAll(ToF32(), v => (long)v); // saturates, NaN is 0
         var raw = new byte[Shape.Count * DType.Size()];
         Read(0, raw);
         var values = new long[Shape.Count];
@@ -64,8 +64,7 @@ public abstract class StateTensor(DType dtype, Shape shape)
             {
                 DType.I64 => MemoryMarshal.Cast<byte, long>(raw)[i],
                 DType.I32 => MemoryMarshal.Cast<byte, int>(raw)[i],
-                DType.U8 => raw[i],
-                _ => throw new InvalidOperationException($"expected integers, the tensor of shape {Shape} holds {DType}"),
+                _ => raw[i],
             };
         return values;
     }

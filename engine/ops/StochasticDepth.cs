@@ -10,8 +10,8 @@ namespace Plip.Engine;
 public static partial class Ops
 {
     /// <summary>
-    /// x + a, with a left out of each picture at probability p and scaled by 1/(1−p) where it stays: x, a (N, …) of one shape, F32 or BF16, and
-    /// F16 on a GPU → the same. With p = 0 it is <see cref="Add"/>.
+    /// x + a, with a left out of each picture at probability p and scaled by 1/(1−p) where it stays: x, a (N, …) of one shape, F32, BF16 or
+    /// F16 → the same. With p = 0 it is <see cref="Add"/>.
     /// </summary>
     /// <param name="x">What goes on in any case.</param>
     /// <param name="a">The branch.</param>

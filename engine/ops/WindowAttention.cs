@@ -13,7 +13,7 @@ namespace Plip.Engine;
 public static partial class Ops
 {
     /// <summary>
-    /// Self-attention within windows: qkv (N, H, W, 3C), of each token its query, key and value → (N, H, W, C). F32 or BF16, and F16 on a GPU.
+    /// Self-attention within windows: qkv (N, H, W, 3C), of each token its query, key and value → (N, H, W, C). F32, BF16 or F16.
     /// </summary>
     /// <param name="qkv">What one linear layer makes of the tokens; head h is columns h·C/heads and on of each third.</param>
     /// <param name="padding">F32 (3C): that layer's bias, which is what it would make of the zeros that fill windows at the border; null for none.</param>
@@ -79,13 +79,12 @@ file readonly unsafe struct WindowAttentionForward(Tensor y, Tensor lse, WindowI
         T* py = y.At<T>(), px = x.Qkv.At<T>();
         var pl = lse.F32;
         var inputs = x;
-        using var biases = cpu.Scratch(WindowLoops.BiasFloats<V>(x));
-        var bias = biases.At;
-        WindowLoops.Biases<V>(cpu, bias, x);
+        using var shared = cpu.Scratch(WindowPlan.Floats<V>(x));
+        var plan = WindowPlan.Of<V>(cpu, shared.At, x);
         cpu.For(x.Map.Count * x.Heads, task =>
         {
             var (window, head) = Math.DivRem(task, inputs.Heads);
-            WindowLoops.Forward<V, T>(py, pl, px, bias, inputs, window, head);
+            WindowLoops.Forward<V, T>(py, pl, px, plan, inputs, window, head);
         });
     }
 }
@@ -109,15 +108,15 @@ file readonly unsafe struct WindowAttentionBackward(Tensor? dqkv, Tensor? dtable
         var ofTable = (long)x.Map.Distances * heads;
         var stride = ofTable + x.Qkv.Cols; // of a block: the table's gradient, then the padding's
         using var partial = cpu.Scratch(blocks * stride);
-        using var biases = cpu.Scratch(WindowLoops.BiasFloats<V>(x));
-        float* sums = partial.At, bias = biases.At;
-        WindowLoops.Biases<V>(cpu, bias, x);
+        using var shared = cpu.Scratch(WindowPlan.Floats<V>(x));
+        var sums = partial.At;
+        var plan = WindowPlan.Of<V>(cpu, shared.At, x);
         cpu.For(blocks * heads, task =>
         {
             var (block, head) = Math.DivRem(task, heads);
             var mine = sums + block * stride;
             WindowLoops.Backward<V, T>(
-                to, mine, mine + ofTable, pdy, pl, px, bias, inputs, block * PerTask, Math.Min(inputs.Map.Count, (block + 1) * PerTask), head);
+                to, mine, mine + ofTable, pdy, pl, px, plan, inputs, block * PerTask, Math.Min(inputs.Map.Count, (block + 1) * PerTask), head);
         });
         if (dtable != null) cpu.AddRows<V>(dtable.F32, sums, stride, blocks, (int)ofTable);
         if (dpadding != null) cpu.AddRows<V>(dpadding.F32, sums + ofTable, stride, blocks, x.Qkv.Cols);

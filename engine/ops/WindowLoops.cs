@@ -6,26 +6,8 @@ namespace Plip.Engine;
 /// </summary>
 internal static unsafe class WindowLoops
 {
-    /// <summary>Floats of <see cref="Biases"/>.</summary>
-    public static long BiasFloats<V>(in WindowInputs x) where V : struct, IVector<V> => (long)x.Heads * x.Map.Tokens * AttentionLoops.Pad<V>(x.Map.Tokens);
-
-    /// <summary>The table spread out over pairs of tokens: (heads, keys, queries), queries padded to whole vectors.</summary>
-    public static void Biases<V>(CpuDevice cpu, float* bias, WindowInputs x) where V : struct, IVector<V>
-    {
-        var table = x.Table.F32;
-        var (map, heads) = (x.Map, x.Heads);
-        int tokens = map.Tokens, stride = AttentionLoops.Pad<V>(tokens);
-        cpu.For(heads, head =>
-        {
-            var to = bias + (long)head * tokens * stride;
-            new Span<float>(to, tokens * stride).Clear();
-            for (var key = 0; key < tokens; key++)
-                for (var query = 0; query < tokens; query++) to[key * stride + query] = table[map.Distance(query, key) * heads + head];
-        });
-    }
-
     /// <summary>y and lse of one window and head.</summary>
-    public static void Forward<V, T>(T* y, float* lse, T* qkv, float* bias, in WindowInputs x, int window, int head)
+    public static void Forward<V, T>(T* y, float* lse, T* qkv, in WindowPlan plan, in WindowInputs x, int window, int head)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
@@ -34,8 +16,8 @@ internal static unsafe class WindowLoops
         var memory = TaskMemory.Take(HeadWindow.Floats<V>(tokens, d) + shape.Packed + shape.Scores + shape.Rows + shape.Row);
         var w = new HeadWindow(ref memory, tokens, d, shape.Rows, shape.Row, shape.Bias);
         float* packed = Next(ref memory, shape.Packed), scores = Next(ref memory, shape.Scores), outputs = Next(ref memory, shape.Rows), logs = memory;
-        w.Gather<V, T>(qkv, x, window, head);
-        var scoreBias = w.Bias<V>(bias + (long)head * tokens * AttentionLoops.Pad<V>(tokens));
+        w.Gather<V, T>(qkv, x, plan, window, head);
+        var scoreBias = w.Bias<V>(plan.Bias(head));
         for (var i = 0; i < w.Queries; i += shape.Block)
         {
             var count = Math.Min(shape.Block, w.Queries - i);
@@ -56,7 +38,7 @@ internal static unsafe class WindowLoops
     /// dq, dk, dv of one head's windows first … end−1, and what they give to the head's columns of the table ((distances, heads)) and of the padding (3C).
     /// </summary>
     public static void Backward<V, T>(
-        T* dqkv, float* dtable, float* dpadding, T* dy, float* lse, T* qkv, float* bias, in WindowInputs x, int first, int end, int head)
+        T* dqkv, float* dtable, float* dpadding, T* dy, float* lse, T* qkv, in WindowPlan plan, in WindowInputs x, int first, int end, int head)
         where V : struct, IVector<V>
         where T : unmanaged, IElement<T>
     {
@@ -67,12 +49,11 @@ internal static unsafe class WindowLoops
         float* packed = Next(ref memory, shape.Packed), p = Next(ref memory, shape.Scores), dp = Next(ref memory, shape.Scores);
         float* g = Next(ref memory, shape.Rows), dq = Next(ref memory, shape.Rows), dk = Next(ref memory, shape.Rows), dv = Next(ref memory, shape.Rows);
         float* logs = Next(ref memory, shape.Row), dbias = memory;
-        bias += (long)head * tokens * stride;
         new Span<float>(dbias, tokens * stride).Clear();
         for (var part = 0; part < 3; part++) new Span<float>(dpadding + part * c + head * d, d).Clear();
         for (var window = first; window < end; window++)
         {
-            w.Gather<V, T>(qkv, x, window, head);
+            w.Gather<V, T>(qkv, x, plan, window, head);
             for (var n = 0; n < w.Queries; n++)
             {
                 long row = w.Rows[w.Tokens[n]];
@@ -80,7 +61,7 @@ internal static unsafe class WindowLoops
                 logs[n] = lse[(long)head * x.Qkv.Rows + row];
             }
             if (w.Queries == 0) continue; // a window of padding alone, which nobody asked
-            var scoreBias = w.Bias<V>(bias);
+            var scoreBias = w.Bias<V>(plan.Bias(head));
             for (var i = 0; i < w.Queries; i += shape.Block)
             {
                 var count = Math.Min(shape.Block, w.Queries - i);
@@ -102,7 +83,7 @@ internal static unsafe class WindowLoops
         var unscaled = 1f / x.Scale;
         for (var b = 0; b < x.Map.Distances; b++) dtable[b * x.Heads + head] = 0;
         for (var key = 0; key < tokens; key++)
-            for (var query = 0; query < tokens; query++) dtable[x.Map.Distance(query, key) * x.Heads + head] += dbias[key * stride + query] * unscaled;
+            for (var query = 0; query < tokens; query++) dtable[plan.Distances[key * tokens + query] * x.Heads + head] += dbias[key * stride + query] * unscaled;
     }
 
     private static float* Next(ref float* memory, long floats)
@@ -134,11 +115,11 @@ internal static unsafe class WindowLoops
     /// <summary>A head's part of one window.</summary>
     private ref struct HeadWindow(ref float* memory, int tokens, int d, long rows, long row, long bias)
     {
-        private readonly int* _regions = (int*)Next(ref memory, row);
         private readonly float* _bias = Next(ref memory, bias);
+        private int* _regions;
 
         /// <summary>Of each token its row, or −1.</summary>
-        public int* Rows { get; } = (int*)Next(ref memory, row);
+        public int* Rows { get; private set; }
 
         /// <summary>The tokens that are queries: those that are there.</summary>
         public int* Tokens { get; } = (int*)Next(ref memory, row);
@@ -156,19 +137,20 @@ internal static unsafe class WindowLoops
         public static long Floats<TVector>(int tokens, int d) where TVector : struct, IVector<TVector>
         {
             var shape = new Shapes<TVector>(tokens, d);
-            return 3 * shape.Row + 3 * shape.Rows + shape.Bias;
+            return shape.Row + 3 * shape.Rows + shape.Bias;
         }
 
-        public void Gather<TVector, T>(T* qkv, in WindowInputs x, int window, int head)
+        public void Gather<TVector, T>(T* qkv, in WindowInputs x, in WindowPlan plan, int window, int head)
             where TVector : struct, IVector<TVector>
             where T : unmanaged, IElement<T>
         {
             int c = x.Channels, column = head * d;
+            Rows = plan.Rows(window);
+            _regions = plan.Regions(window);
             Queries = 0;
             var padding = x.Padding == null ? null : x.Padding.F32 + column;
             for (var t = 0; t < tokens; t++)
             {
-                (Rows[t], _regions[t]) = x.Map.Find(window, t);
                 if (Rows[t] < 0)
                 {
                     Fill(K + t * d, padding == null ? null : padding + c);
@@ -253,4 +235,59 @@ internal static unsafe class WindowLoops
             }
         }
     }
+}
+
+/// <summary>What all windows and heads of a call share: the table spread out over pairs of tokens, and where the tokens lie.</summary>
+internal readonly unsafe struct WindowPlan
+{
+    private readonly float* _biases;
+    private readonly int* _places;
+    private readonly int _tokens, _stride;
+
+    private WindowPlan(float* memory, in WindowInputs x, int stride)
+    {
+        (_tokens, _stride) = (x.Map.Tokens, stride);
+        _biases = memory;
+        Distances = (int*)(memory + (long)x.Heads * _tokens * stride);
+        _places = Distances + _tokens * _tokens;
+    }
+
+    /// <summary>The table's row of each pair: (keys, queries).</summary>
+    public int* Distances { get; }
+
+    /// <summary>Floats it takes.</summary>
+    public static long Floats<V>(in WindowInputs x) where V : struct, IVector<V> =>
+        x.Map.Tokens * ((long)x.Heads * AttentionLoops.Pad<V>(x.Map.Tokens) + x.Map.Tokens + 2L * x.Map.Count);
+
+    /// <summary>Makes it in so much memory.</summary>
+    public static WindowPlan Of<V>(CpuDevice cpu, float* memory, WindowInputs x) where V : struct, IVector<V>
+    {
+        var (map, heads, tokens) = (x.Map, x.Heads, x.Map.Tokens);
+        var plan = new WindowPlan(memory, x, AttentionLoops.Pad<V>(tokens));
+        var table = x.Table.F32;
+        for (var key = 0; key < tokens; key++)
+            for (var query = 0; query < tokens; query++) plan.Distances[key * tokens + query] = map.Distance(query, key);
+        cpu.For(heads, head =>
+        {
+            var to = plan.Bias(head);
+            new Span<float>(to, tokens * plan._stride).Clear();
+            for (var key = 0; key < tokens; key++)
+                for (var query = 0; query < tokens; query++) to[key * plan._stride + query] = table[plan.Distances[key * tokens + query] * heads + head];
+        });
+        cpu.For(map.Count, window =>
+        {
+            int* rows = plan.Rows(window), regions = plan.Regions(window);
+            for (var t = 0; t < tokens; t++) (rows[t], regions[t]) = map.Find(window, t);
+        });
+        return plan;
+    }
+
+    /// <summary>A head's biases: (keys, queries), queries padded to whole vectors.</summary>
+    public float* Bias(int head) => _biases + (long)head * _tokens * _stride;
+
+    /// <summary>Of each token of a window its row, or −1.</summary>
+    public int* Rows(int window) => _places + 2L * window * _tokens;
+
+    /// <summary>Of each token of a window its region.</summary>
+    public int* Regions(int window) => Rows(window) + _tokens;
 }

@@ -74,7 +74,7 @@ public sealed class PlipCheckpoint : IDisposable
         if (expected != null) RequireSameModel(expected, config, file.Path);
         if (vocabulary != null && !vocabulary.Lines.SequenceEqual(words.Lines, StringComparer.Ordinal))
             throw new ConfigException($"{file.Path} carries the vocabulary it was trained with, and the one given is another; leave it out (--vocabulary is for files of other programs)");
-        return Load(device, config, file.Tensors.Under(ModelPrefix), words, precision, file.Path, file.Step);
+        return Load(device, new PlipModel(config), file.Tensors.Under(ModelPrefix), words, precision, file.Path, file.Step);
     }
 
     private static PlipCheckpoint LoadForeign(Device device, string path, PlipConfig? given, Precision precision, Vocabulary? vocabulary)
@@ -86,13 +86,12 @@ public sealed class PlipCheckpoint : IDisposable
             ?? throw new ConfigException(FormattableString.Invariant($"{path} holds no vocabulary: give the vocab.txt that its text encoder was trained with, of {config.Text.VocabularySize} lines (BERT-base-uncased's has 30522), with --vocabulary"));
         if (words.Size != config.Text.VocabularySize)
             throw new ConfigException(FormattableString.Invariant($"{path} knows {config.Text.VocabularySize} word pieces, the vocabulary has {words.Size}; give the vocab.txt it was trained with"));
-        // Whether names and shapes fit is known before memory is taken.
-        return Load(device, config, ReleasedCheckpoint.State(weights, new PlipModel(config)), words, precision, path, 0);
+        var model = new PlipModel(config);
+        return Load(device, model, ReleasedCheckpoint.State(weights, model), words, precision, path, 0);
     }
 
-    private static PlipCheckpoint Load(Device device, PlipConfig config, StateDict state, Vocabulary words, Precision precision, string path, long step)
+    private static PlipCheckpoint Load(Device device, PlipModel model, StateDict state, Vocabulary words, Precision precision, string path, long step)
     {
-        var model = new PlipModel(config);
         var store = model.Materialize(device, training: false, precision);
         try
         {

@@ -79,6 +79,8 @@ internal sealed class RunFolder(string folder, Action<string>? warn)
             throw new FileFormatException(file.Path, PlipCheckpoint.TrainerKey, "is missing: this file holds weights but no run; resume from checkpoints/last");
         if (file.Tensors.TryGet(OptimizerPrefix + "step") == null)
             throw new FileFormatException(file.Path, "optimizer", "is missing: this file holds the best weights, not the run; resume from checkpoints/last");
+        if (scaler != null && file.Tensors.TryGet(ScalerPrefix + "scale") == null)
+            throw new FileFormatException(file.Path, "scaler", "is missing: a run in F16 has its loss scale beside the optimiser's state; start anew in another folder");
         store.Load(file.Tensors.Under(PlipCheckpoint.ModelPrefix));
         optimizer.Load(file.Tensors.Under(OptimizerPrefix));
         ema?.Load(file.Tensors.Under(EmaPrefix));

@@ -24,6 +24,8 @@ internal static class StepProbe
         var model = new PlipModel(config);
         using var store = model.Materialize(device);
         using var optimizer = Recipe.Optimizer(training, store);
+        using var scaler = Recipe.Scaler(training, device);
+        if (device is CudaDevice gpu) gpu.AllowTf32 = training.Tf32; // as the trainer will
         model.Train();
         var size = Math.Min(First, training.BatchSize);
         var steps = 1;
@@ -44,7 +46,7 @@ internal static class StepProbe
         {
             var settings = Trainer.BatchSettings(config, 0) with { BatchSize = pairs, Kind = BatchKind.Random };
             using var loader = new BatchLoader(train, captions, settings, _ => 0.5f);
-            using var runner = new StepRunner(model, device);
+            using var runner = new StepRunner(model, device, scaler);
             var times = new double[count];
             for (var i = 0; i < count; i++)
             {
@@ -60,7 +62,7 @@ internal static class StepProbe
         double Update()
         {
             var start = Stopwatch.GetTimestamp();
-            var norm = GradientClip.Measure(store);
+            var norm = GradientClip.Measure(store, scaler: scaler);
             optimizer.Step(0, norm); // the arithmetic of any rate
             _ = norm.Norm; // a GPU is done when this can be read
             return Stopwatch.GetElapsedTime(start).TotalSeconds;

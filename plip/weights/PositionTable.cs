@@ -18,7 +18,7 @@ internal static class PositionTable
     /// <param name="image">The model's pictures, which give its grid.</param>
     public static (StateTensor Table, string Note)? Resample(StateTensor from, Shape to, ImageConfig image)
     {
-        if (from.Shape.Rank != to.Rank || from.Shape.Rank < 2 || from.Shape[-1] != to[-1]) return null;
+        if (from.Shape.Rank != to.Rank || to.Rank < 2 || from.Shape[-1] != to[-1] || from.Shape.Count != (long)from.Shape[-2] * to[-1]) return null;
         var (oldRows, rows, width) = (from.Shape[-2] - 1, to[-2] - 1, to[-1]);
         var side = (int)Math.Round(Math.Sqrt(oldRows));
         var stride = new[] { 16, 32 }.FirstOrDefault(s => image.Height / s * (image.Width / s) == rows);

@@ -40,7 +40,14 @@ public static class ReleasedCheckpoint
         else if (words.Width % HeadWidth != 0)
             throw new ConfigException($"{path}: BERT's heads cannot be told from a width of {words.Width}, which is no multiple of {HeadWidth}; give a configuration that says text.heads with --config");
         var config = EncodersAlone(new PlipConfig { Name = given?.Name ?? Path.GetFileName(path), Image = image, Visual = picture, Text = words });
-        config.Validate();
+        try
+        {
+            config.Validate();
+        }
+        catch (ConfigException e)
+        {
+            throw new ConfigException($"{path}: its shapes, or the configuration given with it, are of no model that can be built: {e.Message}", e);
+        }
         return config;
     }
 
@@ -49,25 +56,42 @@ public static class ReleasedCheckpoint
         Tasks = new TasksConfig { Ivlc = config.Tasks.Ivlc with { Enabled = true }, Tic = new TicConfig { Enabled = false }, Iap = new IapConfig { Enabled = false } },
     };
 
-    /// <summary>The tensors by the model's names, gray statistics added.</summary>
+    /// <summary>
+    /// The tensors by the model's names, gray statistics added. They fit the model, which is known before it takes memory: a few names in a small
+    /// file could describe one of a thousand layers.
+    /// </summary>
+    /// <exception cref="FileFormatException">A tensor is missing, too many, or of another shape.</exception>
     internal static StateDict State(KnownWeights weights, PlipModel model)
     {
-        var state = new StateDict();
+        var path = weights.File.Path;
         if (weights.Visual is not { } visual || weights.Text is not { } text)
-            throw new FileFormatException(weights.File.Path, "", $"lacks an encoder: it holds {weights.Description}");
+            throw new FileFormatException(path, "", $"lacks an encoder: it holds {weights.Description}");
+        var state = new StateDict();
         state.Add(visual.Tensors, "visual.");
         state.Add(text.Tensors, "textual.");
         // A file may have a pooler that its configuration does not use.
         if (model.Config.Text.Pooling == TextPooling.Mean) state = state.Rename(n => n.StartsWith("textual.pooler.", StringComparison.Ordinal) ? null : n);
         StartingWeights.AddGrayStatistics(state, model.NamedBuffers().Select(b => b.Name).ToHashSet(StringComparer.Ordinal));
-        return state;
+        var report = Compare(model, state);
+        return report.IsExact ? state : throw new FileFormatException(path, "", report.ToString());
+    }
+
+    private static LoadReport Compare(PlipModel model, StateDict state)
+    {
+        var shapes = model.NamedParameters().Select(p => (p.Name, Shape: p.Parameter.PyTorchShape, Optional: false))
+            .Concat(model.NamedBuffers().Select(b => (b.Name, b.Buffer.Shape, Optional: b.Buffer.DType == DType.I64))).ToArray();
+        var names = shapes.Select(s => s.Name).ToHashSet(StringComparer.Ordinal);
+        return new LoadReport(
+            [.. shapes.Where(s => !s.Optional && state.TryGet(s.Name) == null).Select(s => (s.Name, s.Shape))],
+            [.. state.Where(e => !names.Contains(e.Key)).Select(e => (e.Key, e.Value.Shape))],
+            [.. shapes.Where(s => state.TryGet(s.Name) is { } t && !StartingWeights.Fits(s.Shape, t.Shape)).Select(s => (s.Name, s.Shape, state[s.Name].Shape))]);
     }
 
     private static ModifiedResNetConfig Visual(string path, StateDict tensors, out int positions, out int embedding)
     {
         var width = Rows(path, tensors, "conv3.weight");
         var pool = tensors.TryGet("attnpool.positional_embedding");
-        positions = (pool?.Shape[0] ?? 0) - 1;
+        positions = pool == null ? -1 : Rows(path, tensors, "attnpool.positional_embedding") - 1;
         embedding = Rows(path, tensors, pool != null ? "attnpool.c_proj.weight" : "head.weight");
         return new ModifiedResNetConfig
         {
@@ -79,6 +103,7 @@ public static class ReleasedCheckpoint
 
     private static BertConfig Text(string path, StateDict tensors)
     {
+        var words = Rows(path, tensors, "embeddings.word_embeddings.weight");
         var width = tensors["embeddings.word_embeddings.weight"].Shape[-1];
         var positions = Rows(path, tensors, "embeddings.position_embeddings.weight");
         return new BertConfig
@@ -89,7 +114,7 @@ public static class ReleasedCheckpoint
             Intermediate = Rows(path, tensors, "encoder.layer.0.intermediate.dense.weight"),
             Positions = positions,
             MaxTokens = Math.Min(LongestCaption, positions),
-            VocabularySize = Rows(path, tensors, "embeddings.word_embeddings.weight"),
+            VocabularySize = words,
             Pooling = tensors.TryGet("pooler.dense.weight") != null ? TextPooling.Pooler : TextPooling.Mean,
             Dropout = 0,
         };

@@ -118,11 +118,12 @@ public static class StartingWeights
         var prefixes = new[] { known.Visual?.Prefix, known.Text?.Prefix }.OfType<string>().ToArray();
         var names = known.File.Tensors.Names.Where(n => !prefixes.Any(p => n.StartsWith(p, StringComparison.Ordinal))).ToArray();
         if (names.Length == 0) return null;
-        var parts = names.Select(n => n.Split('.')[0]).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).Take(4);
-        return FormattableString.Invariant($"{names.Length} tensors of the file are no part of {weights.Family.Describe()} and not used ({string.Join(", ", parts.Select(p => Printable.Text(p)))}, …)");
+        var parts = names.Select(n => n.Split('.')[0]).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).Select(Printable.Text).ToArray();
+        return FormattableString.Invariant($"{names.Length} tensors of the file are no part of {weights.Family.Describe()} and not used ({string.Join(", ", parts.Take(4))}{(parts.Length > 4 ? ", …" : "")})");
     }
 
-    private static bool Fits(Shape model, Shape file) => model == file || (model.Rank == 0 && file.Rank == 1 && file.Count == 1);
+    /// <summary>Scalars are written (1) by some programs.</summary>
+    internal static bool Fits(Shape model, Shape file) => model == file || (model.Rank == 0 && file.Rank == 1 && file.Count == 1);
 
     /// <summary>"heads.head." is ViT's.</summary>
     private static bool IsHead(string name) => name.StartsWith("head.", StringComparison.Ordinal) || name.StartsWith("heads.", StringComparison.Ordinal);
@@ -139,7 +140,7 @@ public static class StartingWeights
 
     private static string WhyOther(string name, Shape model, Shape file)
     {
-        if (name == "embeddings.word_embeddings.weight")
+        if (name == "embeddings.word_embeddings.weight" && file.Rank == 2 && file[1] == model[1])
             return FormattableString.Invariant($"the file knows {file[0]} word pieces, this run {model[0]}: give its vocab.txt with --vocabulary");
         if (IsHead(name)) return "the head is of another task (classes, not the joint embedding): it starts from its initial value";
         if (name.StartsWith("attnpool.c_proj.", StringComparison.Ordinal)) return "the joint embedding has another width: it starts from its initial value";

@@ -80,6 +80,7 @@ public sealed class DataCommandsTests : IDisposable
         foreach (var size in new[] { "1", "GB", "-1GB", "1e3GB", "10kB" })
             Assert.Contains("--shard-size", Captured.Run("data", "pack", tiny.Root, tiny.At("t"), "--shard-size", size).Fails(2), StringComparison.Ordinal);
         Assert.Contains("no errors", Captured.Run("data", "check", tiny.At("s")).Out, StringComparison.Ordinal);
+        Assert.Contains("CuhkPedes", Captured.Run("data", "pack", tiny.Root, tiny.At("t"), "--layout", "CuhkPedes").Fails(1), StringComparison.Ordinal);
     }
 
     [Fact]

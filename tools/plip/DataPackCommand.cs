@@ -15,13 +15,14 @@ internal static class DataPackCommand
         var directory = new Argument<string>("directory") { Description = "The data set: a folder of any layout, or shards." };
         var output = new Argument<string>("out") { Description = "The folder of shards to write; it must not be there yet." };
         var size = new Option<string>("--shard-size") { Description = "Size of a shard, such as 1GB or 500MB; an identity is never divided.", DefaultValueFactory = _ => "1GB" };
+        var layout = new Option<DatasetLayout>("--layout") { Description = "Which annotation file to read where a folder holds several; Auto takes SYNTH-PEDES, which has attributes and often the training pictures only.", DefaultValueFactory = _ => DatasetLayout.Auto };
         var splitFile = Options.SplitFile();
-        var command = new Command("pack", "Write a data set as tar shards (WebDataset style), identity after identity; the same data give the same bytes.") { directory, output, size, splitFile };
+        var command = new Command("pack", "Write a data set as tar shards (WebDataset style), identity after identity; the same data give the same bytes.") { directory, output, size, layout, splitFile };
         command.SetAction(p =>
         {
             var bytes = Bytes(p.GetValue(size)!);
             using var stop = new StopSignal("deleting what was written");
-            var data = PersonDataset.Load(p.GetValue(directory)!, splitFile: p.GetValue(splitFile));
+            var data = PersonDataset.Load(p.GetValue(directory)!, p.GetValue(layout), p.GetValue(splitFile));
             var watch = System.Diagnostics.Stopwatch.StartNew();
             var packed = ShardPacker.Pack(data, p.GetValue(output)!, bytes, new Tenths(watch), stop.Token);
             // The index is made now, from the archives themselves: what was written can be read.

@@ -45,6 +45,7 @@ internal static class PretrainCommand
                 },
             };
             chosen.Validate();
+            using var jsonFile = p.GetValue(json) is { } jsonPath ? new StreamWriter(jsonPath) : null; // a folder that is not there is said now
             var last = Path.Combine(p.GetValue(output)!, "checkpoints", "last");
             if (!p.GetValue(resume) && Directory.Exists(last) && Directory.EnumerateFiles(last, "step-*.safetensors").Any())
                 throw new UsageException($"{p.GetValue(output)} holds a run already; add --resume to go on with it, or name another folder with --out");
@@ -60,7 +61,7 @@ internal static class PretrainCommand
             {
                 var report = Startup.Check(engine, chosen, words, set, p.GetValue(output)!, new StartupSettings { StepsDone = p.GetValue(resume) ? Newest(last) : 0 });
                 Console.Out.Write(report.ToText());
-                if (p.GetValue(json) is { } jsonPath) File.WriteAllText(jsonPath, report.ToJson());
+                jsonFile?.Write(report.ToJson());
                 if (p.GetValue(dryRun)) return 0;
             }
             using var stop = new StopSignal();

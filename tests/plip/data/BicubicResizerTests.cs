@@ -32,6 +32,65 @@ public class BicubicResizerTests
                 }
     }
 
+    /// <summary>
+    /// The vectors' bytes are those of plain loops in single precision, rows first, taps in order, nothing fused: whatever the widths
+    /// and the number of taps, which differ at the edges.
+    /// </summary>
+    [Fact]
+    public void Has_the_bytes_of_plain_loops()
+    {
+        foreach (var (fromHeight, fromWidth, height, width) in from h in new[] { 1, 3, 40, 90 } from w in new[] { 1, 2, 5, 10, 11, 43, 130 } from to in new[] { (7, 1), (24, 2), (16, 3), (33, 5), (64, 30), (20, 131) } select (h, w, to.Item1, to.Item2))
+        {
+            var source = Noise(fromHeight, fromWidth);
+            var output = new byte[3 * height * width];
+            BicubicResizer.Resize(source, height, width, output);
+            Assert.Equal(Plain(source, height, width), output);
+        }
+    }
+
+    private static byte[] Plain(Picture source, int height, int width)
+    {
+        if ((source.Height, source.Width) == (height, width)) return source.Rgb;
+        var output = new byte[3 * height * width];
+        var row = new float[3 * source.Width];
+        for (var y = 0; y < height; y++)
+        {
+            Array.Clear(row);
+            foreach (var (i, weight) in Taps(source.Height, height, y))
+                for (var c = 0; c < row.Length; c++)
+                {
+                    var product = weight * source.Rgb[i * row.Length + c];
+                    row[c] += product;
+                }
+            for (var x = 0; x < width; x++)
+                for (var c = 0; c < 3; c++)
+                {
+                    var sum = 0f;
+                    foreach (var (i, weight) in Taps(source.Width, width, x))
+                    {
+                        var product = weight * row[3 * i + c];
+                        sum += product;
+                    }
+                    output[3 * (y * width + x) + c] = (byte)(Math.Clamp(sum, 0f, 255f) + .5f);
+                }
+        }
+        return output;
+
+        static List<(int Index, float Weight)> Taps(int from, int to, int at)
+        {
+            var scale = (double)from / to;
+            var (stretch, centre) = (Math.Max(1, scale), (at + .5) * scale);
+            var taps = new List<(int Index, double Weight)>();
+            for (var i = Math.Max(0, (int)(centre - 2 * stretch + .5)); i < Math.Min(from, (int)(centre + 2 * stretch + .5)); i++)
+            {
+                var x = Math.Abs((i + .5 - centre) / stretch);
+                taps.Add((i, x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-.5 * x + 2.5) * x - 4) * x + 2 : 0));
+            }
+            var sum = taps.Sum(t => t.Weight);
+            return [.. taps.Select(t => (t.Index, (float)(t.Weight / sum)))];
+        }
+    }
+
     [Fact]
     public void The_same_size_is_a_copy()
     {

@@ -27,6 +27,18 @@ public class PictureTests
     }
 
     [Fact]
+    public void Alpha_is_dropped_at_any_number_of_pixels()
+    {
+        using var tiny = new TinyData();
+        for (var width = 1; width < 12; width++)
+        {
+            var picture = TinyData.Paint(width, width, 3);
+            picture.SavePng(tiny.At("x.png"));
+            Assert.Equal(picture.Rgb, Picture.Load(tiny.At("x.png")).Rgb);
+        }
+    }
+
+    [Fact]
     public void Gray_becomes_rgb()
     {
         using var bitmap = new SKBitmap(new SKImageInfo(4, 4, SKColorType.Gray8, SKAlphaType.Opaque));

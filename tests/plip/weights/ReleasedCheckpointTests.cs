@@ -83,7 +83,66 @@ public sealed class ReleasedCheckpointTests : IDisposable
         using var file = WeightsFile.Open(path);
         var cut = _directory / "cut.safetensors";
         SafeTensorsWriter.Write(cut, file.Tensors.Rename(n => n.EndsWith("layer2.1.bn2.bias", StringComparison.Ordinal) ? null : n));
-        Assert.Contains("visual.layer2.1.bn2.bias (4,)", Assert.Throws<StateMismatchException>(() => Load(cut, null, Words)).Message, StringComparison.Ordinal);
+        var error = Assert.Throws<FileFormatException>(() => Load(cut, null, Words)).Message;
+        Assert.Contains(cut, error, StringComparison.Ordinal);
+        Assert.Contains("visual.layer2.1.bn2.bias (4,)", error, StringComparison.Ordinal);
+    }
+
+    /// <summary>A small file whose names describe a network of billions of numbers is refused before any of it is reserved.</summary>
+    [Fact]
+    public void A_small_file_cannot_ask_for_a_large_model()
+    {
+        using var file = WeightsFile.Open(Golden.Weights("released.pth.tar"));
+        var state = file.Tensors.Rename(n => n == "ImgEncoder_state_dict.conv3.weight" ? null : n);
+        state.Add("ImgEncoder_state_dict.conv3.weight", StateTensor.Of(new float[512], new Shape(512, 1, 1, 1)));
+        for (var i = 2; i < 64; i++) state.Add(FormattableString.Invariant($"ImgEncoder_state_dict.layer2.{i}.bn1.bias"), StateTensor.Of([1f], new Shape(1)));
+        var path = _directory / "large.safetensors";
+        SafeTensorsWriter.Write(path, state);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Contains("does not fit", Assert.Throws<FileFormatException>(() => Load(path, null, Words)).Message, StringComparison.Ordinal);
+        Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < 50_000_000);
+    }
+
+    /// <summary>Tensors that are missing, renamed, flattened, made scalars or cut: a typed error with the file's name, or a model.</summary>
+    [Fact]
+    public void Files_with_wrong_tensors_open_or_give_a_typed_error()
+    {
+        using var file = WeightsFile.Open(Golden.Weights("module.pth.tar"));
+        using var device = new CpuDevice(1);
+        var names = file.Tensors.Names.ToArray();
+        var (opened, refused) = (0, 0);
+        for (var i = 0; i < names.Length; i++)
+        {
+            var state = new StateDict();
+            foreach (var (name, t) in file.Tensors)
+            {
+                var changed = name != names[i] ? t : (i % 5) switch
+                {
+                    0 => null,
+                    1 => StateTensor.Of([1f], new Shape()),
+                    2 => StateTensor.Of(t.ToF32(), new Shape((int)t.Shape.Count)),
+                    3 => StateTensor.Of(Array.Empty<float>(), new Shape(0, 3)),
+                    _ => t,
+                };
+                if (changed != null) state.Add(name == names[i] && i % 5 == 4 ? name + ".more" : name, changed);
+            }
+            var path = _directory / "wrong.safetensors";
+            SafeTensorsWriter.Write(path, state);
+            var model = new PlipModel(GoldenModel.Small);
+            using var store = model.Materialize(device);
+            foreach (var use in new Action[] { () => Load(path, null, Words), () => StartingWeights.Visual(model, store, path), () => StartingWeights.Text(model, store, path) })
+                try
+                {
+                    use();
+                    opened++;
+                }
+                catch (Exception e) when (e is FileFormatException or ConfigException)
+                {
+                    Assert.Contains(path, e.Message, StringComparison.Ordinal);
+                    refused++;
+                }
+        }
+        Assert.True(opened > 100 && refused > 100, $"{opened} opened, {refused} refused: the changes miss a side");
     }
 
     [Fact]

@@ -117,8 +117,50 @@ public sealed class StartingWeightsTests : IDisposable
         var other = Assert.Single(report.OtherShape);
         Assert.Equal(("embeddings.word_embeddings.weight", "the file knows 90 word pieces, this run 128: give its vocab.txt with --vocabulary"), (other.Name, other.Why));
         Assert.Equal(report.Tensors - 1, report.Matched.Count);
-        Assert.Contains(report.Notes, n => n.Contains("(cls, …)", StringComparison.Ordinal));
+        Assert.Contains(report.Notes, n => n.Contains("(cls)", StringComparison.Ordinal));
         Assert.All(store.StateDict()["textual.encoder.layer.0.output.LayerNorm.weight"].ToF32(), v => Assert.Equal(0.5f, v));
+    }
+
+    /// <summary>Every tensor of a Swin of this program has a name of Microsoft's, and comes back from it.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_Swin_by_Microsofts_names_is_taken_whole(bool mergesBefore)
+    {
+        var config = Config() with { Image = new ImageConfig { Height = 64, Width = 32 }, Visual = new SwinConfig { Width = 8, Depths = [1, 2, 1, 1], Heads = [1, 1, 2, 2], Window = 2 } };
+        var source = new PlipModel(config);
+        var path = _directory / "swin.pth";
+        var values = new Dictionary<string, float[]>();
+        using (var store = source.Materialize(_device))
+        {
+            var state = new StateDict();
+            foreach (var (name, tensor) in store.StateDict().Under("visual."))
+            {
+                values.Add(name, tensor.ToF32());
+                state.Add("model." + Theirs(name), name.StartsWith("head.", StringComparison.Ordinal) ? StateTensor.Of([1f], new Shape(1)) : tensor);
+            }
+            state.Add("model.layers.1.blocks.1.attn_mask", StateTensor.Of([1f], new Shape(1)));
+            SafeTensorsWriter.Write(path, state);
+        }
+        var model = new PlipModel(config with { Training = config.Training with { Seed = 5 } });
+        using var target = model.Materialize(_device);
+        var report = StartingWeights.Visual(model, target, path);
+        Assert.Empty(report.Missing);
+        Assert.Equal(["head.weight", "head.bias"], report.OtherShape.Select(o => o.Name));
+        Assert.All(report.Unused, u => Assert.Equal("derived from sizes, not a weight", u.Why));
+        foreach (var (name, tensor) in target.StateDict().Under("visual."))
+            if (!name.StartsWith("head.", StringComparison.Ordinal)) Assert.Equal(values[name], tensor.ToF32());
+
+        string Theirs(string name)
+        {
+            var parts = name.Split('.', 4);
+            if (parts[0] != "features") return name;
+            var number = int.Parse(parts[1], System.Globalization.CultureInfo.InvariantCulture);
+            if (number == 0) return $"patch_embed.{(parts[2] == "0" ? "proj" : "norm")}.{parts[3]}";
+            return number % 2 == 0
+                ? FormattableString.Invariant($"layers.{number / 2 - (mergesBefore ? 0 : 1)}.downsample.{parts[2]}.{parts[3]}")
+                : FormattableString.Invariant($"layers.{number / 2}.blocks.{parts[2]}.{parts[3].Replace("mlp.0", "mlp.fc1", StringComparison.Ordinal).Replace("mlp.3", "mlp.fc2", StringComparison.Ordinal)}");
+        }
     }
 
     [Fact]
