@@ -44,11 +44,12 @@ public sealed class MutantsTests
         {
             Directory.CreateDirectory(Path.Combine(folder, "common"));
             File.WriteAllText(Path.Combine(folder, "common", "a.cuh"), "__device__ float sum(float v) { __syncthreads(); return v; }\n__device__ float max(float v) { return v; }\n");
-            File.WriteAllText(Path.Combine(folder, "common", "b.cuh"), "template <int N> __device__ float team_sum(float v) { return sum(v); }\n");
-            File.WriteAllText(Path.Combine(folder, "direct.cu"), "extern \"C\" __global__ void direct(float* y) { *y = sum(*y); }\n");
-            File.WriteAllText(Path.Combine(folder, "through.cu"), "extern \"C\" __global__ void through(float* y) { *y = team_sum<32>(*y); }\n");
-            File.WriteAllText(Path.Combine(folder, "neither.cu"), "extern \"C\" __global__ void neither(float* y) { *y = max(*y); /* team_ */ } // sum(x)\n");
-            Assert.Equal(["direct", "through"], Mutants.UsersOf(folder, "sum"));
+            File.WriteAllText(Path.Combine(folder, "common", "b.cuh"), "#include \"a.cuh\"\ntemplate <int N> __device__ float team_sum(float v) { return sum(v); }\n");
+            File.WriteAllText(Path.Combine(folder, "direct.cu"), "#include \"a.cuh\"\nextern \"C\" __global__ void direct(float* y) { *y = sum(*y); }\n");
+            File.WriteAllText(Path.Combine(folder, "through.cu"), "#include \"b.cuh\"\nextern \"C\" __global__ void through(float* y) { *y = team_sum<32>(*y); }\n");
+            File.WriteAllText(Path.Combine(folder, "neither.cu"), "#include \"b.cuh\"\nextern \"C\" __global__ void neither(float* y) { *y = max(*y); /* team_ */ } // sum(x)\n");
+            File.WriteAllText(Path.Combine(folder, "namesake.cu"), "__device__ float sum(float v) { return v; }\nextern \"C\" __global__ void namesake(float* y) { *y = sum(*y); }\n");
+            Assert.Equal(["direct", "through"], Mutants.UsersOf(folder, "common/a.cuh", "sum"));
             Assert.Equal(["common/a.cuh: sum: 1"], Mutants.Of(folder).Select(m => m.Name));
         }
         finally

@@ -76,7 +76,7 @@ internal static class KernelsMutateCommand
         File.WriteAllText(Path.Combine(copy, mutant.File), mutant.Text);
         var environment = new Dictionary<string, string> { ["PLIP_KERNELS"] = copy, ["PLIP_CACHE"] = Path.Combine(copy, "cache") };
 
-        var files = mutant.File.EndsWith(".cu", StringComparison.Ordinal) ? [mutant.File[..^".cu".Length]] : Mutants.UsersOf(folder, mutant.Function);
+        var files = mutant.File.EndsWith(".cu", StringComparison.Ordinal) ? [mutant.File[..^".cu".Length]] : Mutants.UsersOf(folder, mutant.File, mutant.Function);
         // Those that launch the very kernel come first.
         var wanted = cases.Where(c => c.Launches.Any(l => files.Contains(l.File))).OrderBy(c => c.Type).ThenByDescending(c => c.Launches.Any(l => l.Kernel == mutant.Function)).ToList();
         string? how = null;

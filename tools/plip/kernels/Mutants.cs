@@ -44,10 +44,14 @@ internal static partial class Mutants
     }
 
     /// <summary>
-    /// The .cu files that a change to a header's function reaches: those that call it, or a function of a header that does.
+    /// The .cu files that a change to a header's function reaches: those that include the header and call it, or a function of a header that does.
     /// </summary>
-    public static List<string> UsersOf(string folder, string function)
+    /// <param name="folder">Of the kernels.</param>
+    /// <param name="header">"common/warp.cuh".</param>
+    /// <param name="function">One of its functions: others may have a function of that name too.</param>
+    public static List<string> UsersOf(string folder, string header, string function)
     {
+        header = Path.GetFileName(header);
         var reached = new HashSet<string>(StringComparer.Ordinal) { function };
         var headers = Directory.EnumerateFiles(Path.Combine(folder, "common"), "*.cuh").Order(StringComparer.Ordinal).Select(File.ReadAllText).ToArray();
         for (var before = 0; before != reached.Count;)
@@ -57,8 +61,19 @@ internal static partial class Mutants
                 foreach (var (name, _, body) in FunctionsOf(header))
                     if (reached.Any(r => Calls(body, r))) reached.Add(name);
         }
-        return [.. KernelSources.FilesOf(folder).Where(path => reached.Any(r => Calls(KernelSignature.WithoutComments(File.ReadAllText(path)), r)))
+        return [.. KernelSources.FilesOf(folder).Where(path => Includes(folder, path, header) && reached.Any(r => Calls(KernelSignature.WithoutComments(File.ReadAllText(path)), r)))
             .Select(path => Path.GetRelativePath(folder, path).Replace('\\', '/')[..^".cu".Length]).Order(StringComparer.Ordinal)];
+    }
+
+    /// <summary>Whether a file includes a header of common/, itself or by way of others.</summary>
+    private static bool Includes(string folder, string path, string header)
+    {
+        foreach (Match m in Include().Matches(File.ReadAllText(path)))
+        {
+            var name = m.Groups["name"].Value;
+            if (name == header || Includes(folder, Path.Combine(folder, "common", name), header)) return true;
+        }
+        return false;
     }
 
     /// <summary>Functions of the device: name, line of the declaration, and the text up to the next.</summary>
@@ -95,6 +110,9 @@ internal static partial class Mutants
 
     [GeneratedRegex(@"\b(__syncthreads\s*\(\s*\)|__syncwarp\s*\([^()]*\)|cp_async_wait\s*<[^<>]*>\s*\(\s*\)|cp_async_commit\s*\(\s*\)|barrier_wait\s*\([^()]*\))\s*;")]
     private static partial Regex Synchronisation();
+
+    [GeneratedRegex(@"^#include ""(?<name>[^""]+)""", RegexOptions.Multiline)]
+    private static partial Regex Include();
 
     [GeneratedRegex(@"__(device|global)__[^;{}()]*?(__launch_bounds__\([^()]*\)\s*)?(?<name>\w+)\s*\(")]
     private static partial Regex Declaration();
