@@ -57,8 +57,8 @@ internal static partial class Mutants
         for (var before = 0; before != reached.Count;)
         {
             before = reached.Count;
-            foreach (var header in headers)
-                foreach (var (name, _, body) in FunctionsOf(header))
+            foreach (var text in headers)
+                foreach (var (name, _, body) in FunctionsOf(text))
                     if (reached.Any(r => Calls(body, r))) reached.Add(name);
         }
         return [.. KernelSources.FilesOf(folder).Where(path => Includes(folder, path, header) && reached.Any(r => Calls(KernelSignature.WithoutComments(File.ReadAllText(path)), r)))
